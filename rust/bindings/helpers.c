@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions that Rust can call in place of inline functions and macros of the kernel. A call through here is a
+ * real call: nothing on a per-block path uses one.
+ */
+#include "bindings.h"
+
+bool rfs_folio_trylock(struct folio *folio)
+{
+	return folio_trylock(folio);
+}
+
+void rfs_folio_lock(struct folio *folio)
+{
+	folio_lock(folio);
+}
+
+void rfs_folio_get(struct folio *folio)
+{
+	folio_get(folio);
+}
+
+void rfs_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+void *rfs_folio_address(struct folio *folio)
+{
+	return folio_address(folio);
+}
+
+void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len)
+{
+	folio_zero_range(folio, start, len);
+}
+
+void rfs_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+void rfs_folio_attach_private(struct folio *folio, void *data)
+{
+	folio_attach_private(folio, data);
+}
+
+void *rfs_folio_detach_private(struct folio *folio)
+{
+	return folio_detach_private(folio);
+}
+
+void rfs_folio_start_writeback(struct folio *folio)
+{
+	folio_start_writeback(folio);
+}
+
+void rfs_mapping_set_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
+void rfs_mapping_set_large_folios(struct address_space *mapping)
+{
+	mapping_set_large_folios(mapping);
+}
+
+gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp)
+{
+	return mapping_gfp_constraint(mapping, gfp);
+}
+
+size_t rfs_mapping_max_folio_size(struct address_space *mapping)
+{
+	return mapping_max_folio_size(mapping);
+}
+
+struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len, bool nowait)
+{
+	fgf_t fgp = FGP_WRITEBEGIN | fgf_set_order(len);
+
+	if (nowait)
+		fgp |= FGP_NOWAIT;
+	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT, fgp, mapping_gfp_mask(mapping));
+}
+
+struct folio *rfs_filemap_lock_folio(struct address_space *mapping, pgoff_t index)
+{
+	return filemap_lock_folio(mapping, index);
+}
+
+void rfs_filemap_invalidate_lock(struct address_space *mapping)
+{
+	filemap_invalidate_lock(mapping);
+}
+
+void rfs_filemap_invalidate_unlock(struct address_space *mapping)
+{
+	filemap_invalidate_unlock(mapping);
+}
+
+bool rfs_mapping_dirty(struct address_space *mapping)
+{
+	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc)
+{
+	wbc_init_bio(wbc, bio);
+}
+
+blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc)
+{
+	return wbc_to_write_flags(wbc);
+}
+
+int rfs_blk_status_to_errno(blk_status_t status)
+{
+	return blk_status_to_errno(status);
+}
+
+bool rfs_bdev_write_cache(struct block_device *bdev)
+{
+	return bdev_write_cache(bdev);
+}
+
+u64 rfs_bdev_nr_bytes(struct block_device *bdev)
+{
+	return bdev_nr_bytes(bdev);
+}
+
+struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block)
+{
+	return sb_bread(sb, block);
+}
+
+struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block)
+{
+	return sb_getblk(sb, block);
+}
+
+struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block)
+{
+	return sb_find_get_block(sb, block);
+}
+
+void rfs_sb_breadahead(struct super_block *sb, sector_t block)
+{
+	sb_breadahead(sb, block);
+}
+
+void rfs_brelse(struct buffer_head *bh)
+{
+	brelse(bh);
+}
+
+void rfs_get_bh(struct buffer_head *bh)
+{
+	get_bh(bh);
+}
+
+void rfs_lock_buffer(struct buffer_head *bh)
+{
+	lock_buffer(bh);
+}
+
+void rfs_set_buffer_uptodate(struct buffer_head *bh)
+{
+	set_buffer_uptodate(bh);
+}
+
+bool rfs_buffer_uptodate(struct buffer_head *bh)
+{
+	return buffer_uptodate(bh);
+}
+
+bool rfs_buffer_write_io_error(struct buffer_head *bh)
+{
+	return buffer_write_io_error(bh);
+}
+
+bool rfs_buffer_dirty(struct buffer_head *bh)
+{
+	return buffer_dirty(bh);
+}
+
+bool rfs_inode_is_new(struct inode *inode)
+{
+	return inode_state_read_once(inode) & I_NEW;
+}
+
+uid_t rfs_i_uid_read(const struct inode *inode)
+{
+	return i_uid_read(inode);
+}
+
+gid_t rfs_i_gid_read(const struct inode *inode)
+{
+	return i_gid_read(inode);
+}
+
+void rfs_i_uid_write(struct inode *inode, uid_t uid)
+{
+	i_uid_write(inode, uid);
+}
+
+void rfs_i_gid_write(struct inode *inode, gid_t gid)
+{
+	i_gid_write(inode, gid);
+}
+
+void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache)
+{
+	return alloc_inode_sb(sb, cache, GFP_KERNEL);
+}
+
+struct kmem_cache *rfs_inode_cache_create(const char *name, unsigned int size, unsigned int align,
+					  void (*ctor)(void *))
+{
+	return kmem_cache_create(name, size, align, SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, ctor);
+}
+
+void rfs_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void rfs_inode_lock_shared(struct inode *inode)
+{
+	inode_lock_shared(inode);
+}
+
+bool rfs_inode_trylock(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+bool rfs_inode_trylock_shared(struct inode *inode)
+{
+	return inode_trylock_shared(inode);
+}
+
+void rfs_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+void rfs_inode_unlock_shared(struct inode *inode)
+{
+	inode_unlock_shared(inode);
+}
+
+int rfs_register_filesystem(struct file_system_type *fs, struct module *owner)
+{
+	fs->owner = owner;
+	return register_filesystem(fs);
+}
+
+void rfs_errorf(struct fs_context *fc, const char *message)
+{
+	errorf(fc, "%s", message);
+}
+
+int rfs_iomap_next(const struct iomap_iter *iter, struct iomap *iomap, struct iomap *srcmap,
+		   iomap_iter_begin_fn begin, iomap_iter_end_fn end)
+{
+	return iomap_iter_next(iter, iomap, srcmap, begin, end);
+}
+
+void rfs_sb_start_intwrite(struct super_block *sb)
+{
+	sb_start_intwrite(sb);
+}
+
+void rfs_sb_end_intwrite(struct super_block *sb)
+{
+	sb_end_intwrite(sb);
+}
+
+void rfs_sb_start_pagefault(struct super_block *sb)
+{
+	sb_start_pagefault(sb);
+}
+
+void rfs_sb_end_pagefault(struct super_block *sb)
+{
+	sb_end_pagefault(sb);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Prototypes of helpers.c: inline functions and macros of the kernel that Rust cannot call. Each does what its
+ * name says and nothing more; see the kernel function of the same name for its rules.
+ */
+#ifndef _REXT2_HELPERS_H
+#define _REXT2_HELPERS_H
+
+#include <linux/buffer_head.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/iomap.h>
+#include <linux/pagemap.h>
+#include <linux/writeback.h>
+
+/* Folios and the page cache. */
+bool rfs_folio_trylock(struct folio *folio);
+void rfs_folio_lock(struct folio *folio);
+void rfs_folio_get(struct folio *folio);
+void rfs_folio_put(struct folio *folio);
+void *rfs_folio_address(struct folio *folio);
+void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len);
+void rfs_folio_mark_uptodate(struct folio *folio);
+void rfs_folio_attach_private(struct folio *folio, void *data);
+void *rfs_folio_detach_private(struct folio *folio);
+void rfs_folio_start_writeback(struct folio *folio);
+void rfs_mapping_set_error(struct address_space *mapping, int error);
+void rfs_mapping_set_large_folios(struct address_space *mapping);
+gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp);
+size_t rfs_mapping_max_folio_size(struct address_space *mapping);
+struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len, bool nowait);
+struct folio *rfs_filemap_lock_folio(struct address_space *mapping, pgoff_t index);
+void rfs_filemap_invalidate_lock(struct address_space *mapping);
+void rfs_filemap_invalidate_unlock(struct address_space *mapping);
+bool rfs_mapping_dirty(struct address_space *mapping);
+
+/* Bios. */
+void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc);
+blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc);
+int rfs_blk_status_to_errno(blk_status_t status);
+bool rfs_bdev_write_cache(struct block_device *bdev);
+u64 rfs_bdev_nr_bytes(struct block_device *bdev);
+
+/* Buffers. */
+struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block);
+struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block);
+struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block);
+void rfs_sb_breadahead(struct super_block *sb, sector_t block);
+void rfs_brelse(struct buffer_head *bh);
+void rfs_get_bh(struct buffer_head *bh);
+void rfs_lock_buffer(struct buffer_head *bh);
+void rfs_set_buffer_uptodate(struct buffer_head *bh);
+bool rfs_buffer_uptodate(struct buffer_head *bh);
+bool rfs_buffer_write_io_error(struct buffer_head *bh);
+bool rfs_buffer_dirty(struct buffer_head *bh);
+
+/* Inodes. */
+bool rfs_inode_is_new(struct inode *inode);
+uid_t rfs_i_uid_read(const struct inode *inode);
+gid_t rfs_i_gid_read(const struct inode *inode);
+void rfs_i_uid_write(struct inode *inode, uid_t uid);
+void rfs_i_gid_write(struct inode *inode, gid_t gid);
+void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache);
+struct kmem_cache *rfs_inode_cache_create(const char *name, unsigned int size, unsigned int align,
+					  void (*ctor)(void *));
+void rfs_inode_lock(struct inode *inode);
+void rfs_inode_lock_shared(struct inode *inode);
+bool rfs_inode_trylock(struct inode *inode);
+bool rfs_inode_trylock_shared(struct inode *inode);
+void rfs_inode_unlock(struct inode *inode);
+void rfs_inode_unlock_shared(struct inode *inode);
+
+/* Names, calls that are macros, and the iomap iterator, whose body is an inline function. */
+int rfs_register_filesystem(struct file_system_type *fs, struct module *owner);
+void rfs_errorf(struct fs_context *fc, const char *message);
+int rfs_iomap_next(const struct iomap_iter *iter, struct iomap *iomap, struct iomap *srcmap,
+		   iomap_iter_begin_fn begin, iomap_iter_end_fn end);
+void rfs_sb_start_intwrite(struct super_block *sb);
+void rfs_sb_end_intwrite(struct super_block *sb);
+void rfs_sb_start_pagefault(struct super_block *sb);
+void rfs_sb_end_pagefault(struct super_block *sb);
+
+#endif

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The merge planner: which bytes join which bio, and why a bio is sent.
+//!
+//! Pure: `core` alone, no kernel. The caller feeds byte ranges of a file in ascending order (a folio, or the part
+//! of a folio that needs I/O) and answers the planner's questions about where blocks lie; the planner says what
+//! to do, one [`Step`] at a time. The same code drives reads, writes and the tests on the host.
+//!
+//! A bio is sent when the next byte on disk is not the one after its last, when it is full, when a hole or the end
+//! of the file follows, when mapping the next block has to read metadata first (a *boundary*: what we hold goes out
+//! before, so that the disk sees its blocks in order), and when the window ends. Nothing else cuts a bio, so their
+//! number is the least that these rules allow.
+
+/// Bytes in a sector, the unit in which the block layer addresses a device.
+pub const SECTOR_SHIFT: u32 = 9;
+
+/// Where a run of file blocks lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On disk, from this block of the volume on.
+    Mapped(u64),
+    /// Nowhere: the blocks read as zeroes.
+    Hole,
+}
+
+/// A run of consecutive file blocks that lie consecutively on disk, or that are all holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// First block of the file, in blocks of the volume.
+    pub first: u64,
+    /// Length, in blocks. Never zero.
+    pub len: u64,
+    /// Where the first of them lies.
+    pub place: Place,
+    /// Whether mapping the block after the run has to read metadata from the disk first.
+    pub boundary: bool,
+}
+
+impl Run {
+    /// The first file block after the run.
+    pub fn end(&self) -> u64 {
+        self.first.saturating_add(self.len)
+    }
+
+    /// Whether `block` lies in the run.
+    pub fn contains(&self, block: u64) -> bool {
+        block >= self.first && block < self.end()
+    }
+}
+
+/// Why a bio was sent. The numbers appear in the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// The next block is not the one after the last on disk.
+    NotAdjacent = 0,
+    /// The bio can hold no more.
+    Full = 1,
+    /// A hole follows.
+    Hole = 2,
+    /// Metadata has to be read before the next block can be mapped.
+    Boundary = 3,
+    /// The file ends.
+    EndOfFile = 4,
+    /// The window (of readahead or of writeback) ends.
+    WindowEnd = 5,
+    /// The next bytes in the window need no I/O: they are up to date (reading) or clean (writing).
+    Gap = 6,
+}
+
+/// What a bio can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most segments (contiguous pieces of memory); each [`Step::Append`] takes one.
+    pub segments: u32,
+    /// Most bytes.
+    pub bytes: u64,
+}
+
+/// What the caller has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Map `block` and up to `max` blocks from it on, and answer with [`Planner::mapped`].
+    Map {
+        /// First file block to map.
+        block: u64,
+        /// How many blocks are of use, in blocks.
+        max: u64,
+    },
+    /// The bytes at `offset` of the range are in a hole or past the end of the file: there is no I/O for them.
+    Zero {
+        /// Offset in the range given to [`Planner::range`], in bytes.
+        offset: u64,
+        /// Length in bytes.
+        len: u64,
+    },
+    /// Send the open bio.
+    Send(Reason),
+    /// Append these bytes of the range to the open bio, opening one if there is none.
+    Append {
+        /// Offset in the range given to [`Planner::range`], in bytes.
+        offset: u64,
+        /// Length in bytes.
+        len: u64,
+        /// Where the bytes lie, in 512-byte sectors.
+        sector: u64,
+        /// How many bytes from here on, in this range and after it, are known to lie adjacently and to be wanted:
+        /// a hint for the size of a new bio.
+        ahead: u64,
+    },
+    /// The range is done: feed the next one or call [`Planner::finish`].
+    Done,
+}
+
+/// The bio being built, as far as the planner is concerned.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// The sector after its last.
+    next_sector: u64,
+    /// The file position after its last byte.
+    next_pos: u64,
+    bytes: u64,
+    segments: u32,
+}
+
+/// The byte range of the file being planned.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    start: u64,
+    pos: u64,
+    end: u64,
+}
+
+/// The state of one pass over a window.
+#[derive(Debug)]
+pub struct Planner {
+    block_bits: u32,
+    limits: Limits,
+    /// Position after the last byte for which there can be I/O, a whole number of blocks.
+    io_end: u64,
+    /// Position after the window's last byte.
+    window_end: u64,
+    cursor: Cursor,
+    run: Option<Run>,
+    open: Option<Open>,
+}
+
+impl Planner {
+    /// Starts a pass over `window` (byte positions in the file, end exclusive) of a file of `size` bytes on a volume
+    /// with blocks of `1 << block_bits` bytes.
+    pub fn new(block_bits: u32, size: u64, window: core::ops::Range<u64>, limits: Limits) -> Self {
+        let mask = (1u64 << (block_bits & 31)) - 1;
+        Self {
+            block_bits: block_bits & 31,
+            limits,
+            io_end: size.saturating_add(mask) & !mask,
+            window_end: window.end,
+            cursor: Cursor { start: window.start, pos: window.start, end: window.start },
+            run: None,
+            open: None,
+        }
+    }
+
+    /// Begins the range of `len` bytes at `pos`, both whole blocks. Ranges come in ascending order and do not
+    /// overlap; bytes left out between two of them need no I/O.
+    pub fn range(&mut self, pos: u64, len: u64) {
+        self.cursor = Cursor { start: pos, pos, end: pos.saturating_add(len) };
+    }
+
+    /// Answers [`Step::Map`]. A run that does not contain the block asked for, or is empty, is refused with `false`.
+    #[must_use]
+    pub fn mapped(&mut self, run: Run) -> bool {
+        let fits = run.contains(self.cursor.pos >> self.block_bits);
+        if fits {
+            self.run = Some(run);
+        }
+        fits
+    }
+
+    /// The last run that was mapped, if the next byte lies in it.
+    fn current(&self) -> Option<Run> {
+        self.run.filter(|run| run.contains(self.cursor.pos >> self.block_bits))
+    }
+
+    /// Says what to do next in the range.
+    pub fn step(&mut self) -> Step {
+        let Cursor { start, pos, end } = self.cursor;
+        if pos >= end {
+            return Step::Done;
+        }
+        if pos >= self.io_end {
+            return match self.open.take() {
+                Some(_) => Step::Send(Reason::EndOfFile),
+                None => self.zero(end),
+            };
+        }
+        let Some(run) = self.current() else {
+            return self.ask();
+        };
+        let until = end.min(self.io_end).min(run.end() << self.block_bits);
+        match run.place {
+            Place::Hole => match self.open.take() {
+                Some(_) => Step::Send(Reason::Hole),
+                None => self.zero(until),
+            },
+            Place::Mapped(disk) => {
+                let into = pos.saturating_sub(run.first << self.block_bits);
+                let sector = ((disk << self.block_bits).saturating_add(into)) >> SECTOR_SHIFT;
+                self.append(start, until, sector, run)
+            }
+        }
+    }
+
+    /// Ends the window: what is still open is to be sent, for the reason given back.
+    pub fn finish(&mut self) -> Option<Reason> {
+        let open = self.open.take()?;
+        Some(if open.next_pos >= self.io_end { Reason::EndOfFile } else { Reason::WindowEnd })
+    }
+
+    /// The open bio took no more although the planner thought it would: it has been sent as [`Reason::Full`], and the
+    /// piece that did not fit starts a new one.
+    pub fn restarted(&mut self, len: u64) {
+        if let Some(open) = &mut self.open {
+            open.bytes = len;
+            open.segments = 1;
+        }
+    }
+
+    fn ask(&mut self) -> Step {
+        let block = self.cursor.pos >> self.block_bits;
+        let boundary = self.run.is_some_and(|run| run.boundary && run.end() == block);
+        if boundary && self.open.take().is_some() {
+            return Step::Send(Reason::Boundary);
+        }
+        let last = self.window_end.min(self.io_end).max(self.cursor.end.min(self.io_end));
+        let mask = (1u64 << self.block_bits) - 1;
+        let max = (last.saturating_add(mask) >> self.block_bits).saturating_sub(block);
+        Step::Map { block, max: max.max(1) }
+    }
+
+    fn zero(&mut self, until: u64) -> Step {
+        let Cursor { start, pos, .. } = self.cursor;
+        self.cursor.pos = until;
+        Step::Zero { offset: pos.saturating_sub(start), len: until.saturating_sub(pos) }
+    }
+
+    fn append(&mut self, start: u64, until: u64, sector: u64, run: Run) -> Step {
+        let pos = self.cursor.pos;
+        if let Some(reason) = self.open.and_then(|open| self.cut(open, pos, sector)) {
+            self.open = None;
+            return Step::Send(reason);
+        }
+        let open = self.open.get_or_insert(Open { next_sector: sector, next_pos: pos, bytes: 0, segments: 0 });
+        let room = self.limits.bytes.saturating_sub(open.bytes);
+        let len = until.saturating_sub(pos).min(room);
+        open.bytes = open.bytes.saturating_add(len);
+        open.segments = open.segments.saturating_add(1);
+        open.next_sector = sector.saturating_add(len >> SECTOR_SHIFT);
+        open.next_pos = pos.saturating_add(len);
+        self.cursor.pos = pos.saturating_add(len);
+        let last = (run.end() << self.block_bits).min(self.window_end).min(self.io_end).max(until);
+        Step::Append { offset: pos.saturating_sub(start), len, sector, ahead: last.saturating_sub(pos) }
+    }
+
+    /// Whether the open bio has to go before bytes at `pos` and `sector` can be appended.
+    fn cut(&self, open: Open, pos: u64, sector: u64) -> Option<Reason> {
+        if open.next_sector != sector {
+            let gap = open.next_pos != pos && self.same_run(open.next_pos);
+            return Some(if gap { Reason::Gap } else { Reason::NotAdjacent });
+        }
+        let full = open.segments >= self.limits.segments || open.bytes >= self.limits.bytes;
+        full.then_some(Reason::Full)
+    }
+
+    /// Whether the byte at `pos` lies in the run of the next one.
+    fn same_run(&self, pos: u64) -> bool {
+        self.run.is_some_and(|run| run.contains(pos >> self.block_bits))
+    }
+}
