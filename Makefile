@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a person types; `make help` lists it. With KDIR=<kernel build directory> the kernel targets work natively,
+# as in every out-of-tree module; without it they run against Debian's stock kernel, in a tool root that
+# the scripts set up.
+
+KDIR ?=
+MO ?= $(CURDIR)/build
+CMD ?=
+
+.DEFAULT_GOAL := modules
+kernel_targets := modules clippy rust-analyzer rustdoc
+
+ifneq ($(strip $(KDIR)),)
+
+# The compiler that the kernel was built with, unless the caller names one.
+kernel_cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ ]*\) .*/\1/p' $(KDIR)/.config)
+kbuild = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) $(if $(LLVM)$(filter command%,$(origin CC)),,CC=$(kernel_cc))
+
+.PHONY: $(kernel_targets) modules_install check-kdir
+check-kdir:
+	@scripts/check-kdir '$(KDIR)'
+
+modules modules_install: check-kdir
+	$(kbuild) MO=$(MO) $@
+
+# Apart from the module's own output, or each would undo the other's work.
+clippy: check-kdir
+	$(kbuild) MO=$(MO)/clippy CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
+
+rust-analyzer: check-kdir
+	$(kbuild) MO=$(MO) $@
+
+rustdoc: modules
+	scripts/rustdoc '$(KDIR)' '$(MO)'
+
+else
+
+.PHONY: $(kernel_targets) modules_install
+$(kernel_targets):
+	@scripts/kmake $@ $(MAKEOVERRIDES)
+
+modules_install:
+	@scripts/modules-install '$(MO)' '$(INSTALL_MOD_PATH)'
+
+endif
+
+.PHONY: help run shell test test-full host-test fuzz bench trace xfstests rustfmt rustfmtcheck check-env clean clean-cache
+
+help:
+	@scripts/help
+
+run:
+	@CMD='$(subst ','\'',$(CMD))' scripts/run
+
+shell:
+	@scripts/run --interactive
+
+test:
+	@scripts/test
+
+test-full:
+	@scripts/test --full
+
+host-test:
+	@scripts/host-test
+
+fuzz:
+	@scripts/fuzz
+
+bench:
+	@scripts/bench
+
+trace:
+	@CMD='$(subst ','\'',$(CMD))' scripts/trace
+
+xfstests:
+	@scripts/xfstests
+
+rustfmt:
+	@scripts/rustfmt
+
+rustfmtcheck:
+	@scripts/rustfmt --check
+
+check-env:
+	@scripts/check-env
+
+clean:
+	rm -rf -- '$(MO)'
+
+clean-cache:
+	@scripts/clean-cache
