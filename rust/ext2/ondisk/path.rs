@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tree of block pointers.
+//!
+//! `i_block` has 15 pointers: 12 to data, then one each to a tree of height 1, 2 and 3, whose inner
+//! nodes are blocks full of pointers. A pointer is 32 bits, little-endian; zero is a hole, at every
+//! height. Format: `Documentation/filesystems/ext4/blockmap.rst`.
+//!
+//! File blocks are counted from zero in units of the volume's block size; `bits` is the binary
+//! logarithm of that size (10, 11 or 12).
+
+use super::raw::le32;
+use core::ops::Range;
+
+/// Pointers in an inode that lead to data directly.
+pub const DIRECT: u32 = 12;
+
+/// Pointers in an inode.
+pub const SLOTS: u32 = 15;
+
+/// Height of the highest tree.
+pub const MAX_DEPTH: usize = 3;
+
+/// Pointers in a block, as a binary logarithm.
+fn pointer_bits(bits: u32) -> u32 {
+    bits.saturating_sub(2)
+}
+
+/// File blocks under one pointer of a tree of the given height: 1 for a pointer to data.
+pub fn span(height: u32, bits: u32) -> u64 {
+    1u64.checked_shl(height.saturating_mul(pointer_bits(bits)))
+        .unwrap_or(u64::MAX)
+}
+
+/// The height of the tree under a pointer of the inode: 0 to data, 1 to 3 for the last three
+/// pointers.
+pub fn slot_height(slot: u32) -> u32 {
+    slot.saturating_sub(DIRECT.saturating_sub(1))
+}
+
+/// The file blocks under a pointer of the inode.
+pub fn slot_range(slot: u32, bits: u32) -> Range<u64> {
+    let height = slot_height(slot);
+    let start = match height {
+        0 => u64::from(slot),
+        1 => u64::from(DIRECT),
+        2 => u64::from(DIRECT).saturating_add(span(1, bits)),
+        _ => u64::from(DIRECT)
+            .saturating_add(span(1, bits))
+            .saturating_add(span(2, bits)),
+    };
+    start..start.saturating_add(span(height, bits))
+}
+
+/// File blocks that the pointers of one inode can reach.
+pub fn max_blocks(bits: u32) -> u64 {
+    slot_range(SLOTS.saturating_sub(1), bits).end
+}
+
+/// The way from the inode to a file block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    offsets: [u32; MAX_DEPTH + 1],
+    depth: u8,
+    run_limit: u32,
+}
+
+impl Path {
+    /// The way to `file_block`; `None` if no pointer reaches that far.
+    pub fn to(file_block: u64, bits: u32) -> Option<Self> {
+        let direct = u32::try_from(file_block)
+            .ok()
+            .filter(|&block| block < DIRECT);
+        if let Some(slot) = direct {
+            return Some(Self {
+                offsets: [slot, 0, 0, 0],
+                depth: 0,
+                run_limit: DIRECT.saturating_sub(slot),
+            });
+        }
+        let slot = (DIRECT..SLOTS).find(|&slot| slot_range(slot, bits).contains(&file_block))?;
+        let relative = file_block.checked_sub(slot_range(slot, bits).start)?;
+        let height = slot_height(slot);
+        let mask = span(1, bits).saturating_sub(1);
+        // The index at a level is the part of the relative block number that the levels below do
+        // not use.
+        let index = |below: u32| {
+            let shift = below.saturating_mul(pointer_bits(bits));
+            (relative.checked_shr(shift).unwrap_or(0) & mask) as u32
+        };
+        let offsets = match height {
+            1 => [slot, index(0), 0, 0],
+            2 => [slot, index(1), index(0), 0],
+            _ => [slot, index(2), index(1), index(0)],
+        };
+        Some(Self {
+            offsets,
+            depth: height as u8,
+            run_limit: (mask as u32).saturating_sub(index(0)).saturating_add(1),
+        })
+    }
+
+    /// Number of pointer blocks between the inode and the data: 0 to 3.
+    pub fn depth(&self) -> usize {
+        usize::from(self.depth)
+    }
+
+    /// The index of the pointer to follow: first in the inode, then in each pointer block; `depth +
+    /// 1` numbers.
+    pub fn offsets(&self) -> &[u32] {
+        self.offsets
+            .get(..self.depth().saturating_add(1))
+            .unwrap_or(&self.offsets)
+    }
+
+    /// The index of the pointer at a level, which counts from zero in the inode to [`Self::depth`].
+    pub fn offset(&self, level: usize) -> Option<u32> {
+        self.offsets().get(level).copied()
+    }
+
+    /// File blocks from this one to the last whose pointer is in the same place (the inode, or the
+    /// last pointer block), this one included: at least one. Mapping the block behind them needs
+    /// other metadata.
+    pub fn run_limit(&self) -> u32 {
+        self.run_limit
+    }
+
+    /// File blocks from this one to the end of what hangs under the pointer at `level`, this one
+    /// included: the length of the hole if that pointer is zero.
+    pub fn hole_len(&self, file_block: u64, level: usize, bits: u32) -> u64 {
+        let Some(&slot) = self.offsets.first() else {
+            return 1;
+        };
+        let range = slot_range(slot, bits);
+        let height = slot_height(slot).saturating_sub(level as u32);
+        let span = span(height, bits);
+        let relative = file_block.saturating_sub(range.start);
+        span.saturating_sub(relative & span.saturating_sub(1))
+    }
+}
+
+/// Pointer blocks needed to map the first `blocks` file blocks, all of them data.
+pub fn tree_blocks(blocks: u64, bits: u32) -> u64 {
+    (DIRECT..SLOTS)
+        .map(|slot| {
+            let range = slot_range(slot, bits);
+            let inside = blocks.min(range.end).saturating_sub(range.start);
+            if inside == 0 {
+                return 0;
+            }
+            // A tree of height h has one root, and a block per full or begun span at each height
+            // below.
+            (1..slot_height(slot))
+                .map(|height| inside.div_ceil(span(height, bits).max(1)))
+                .fold(1, u64::saturating_add)
+        })
+        .fold(0, u64::saturating_add)
+}
+
+/// The greatest length of a file in bytes.
+///
+/// `i_blocks` counts data and pointer blocks in units of 512 bytes in 32 bits, which is less than
+/// the pointers reach with blocks of 4 KiB. One block is left for extended attributes, which
+/// `i_blocks` counts too.
+pub fn max_file_size(bits: u32) -> u64 {
+    let countable = u64::from(u32::MAX)
+        .checked_shr(bits.saturating_sub(9))
+        .unwrap_or(0)
+        .saturating_sub(1);
+    let fits = |blocks: u64| blocks.saturating_add(tree_blocks(blocks, bits)) <= countable;
+    let (mut low, mut high) = (0, max_blocks(bits));
+    // Invariant: `low` blocks fit, and more than `high` do not fit or cannot be reached.
+    while low < high {
+        let middle = low.saturating_add(high.saturating_sub(low).div_ceil(2));
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle.saturating_sub(1);
+        }
+    }
+    low.checked_shl(bits).unwrap_or(u64::MAX)
+}
+
+/// The indices of those pointers of a node that lead to file blocks in `wanted`.
+///
+/// The node's first pointer leads to file block `first`; each of its pointers spans
+/// [`span`]`(height)` blocks, `height` being that of the tree under the pointer (0 in a block that
+/// points to data). It has `count` pointers.
+pub fn child_range(
+    first: u64,
+    height: u32,
+    count: u32,
+    wanted: &Range<u64>,
+    bits: u32,
+) -> Range<u32> {
+    let span = span(height, bits).max(1);
+    let index = |block: u64| (block / span).min(u64::from(count)) as u32;
+    let start = index(wanted.start.saturating_sub(first));
+    let end = index(
+        wanted
+            .end
+            .saturating_sub(first)
+            .saturating_add(span.saturating_sub(1)),
+    );
+    start..end.max(start)
+}
+
+/// What neighbouring pointers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// `len` file blocks stand one after the other on disk, from block `block`.
+    Mapped {
+        /// First block on disk.
+        block: u32,
+        /// Number of blocks, at least one.
+        len: u32,
+    },
+    /// `len` pointers are zero.
+    Hole {
+        /// Number of pointers, at least one.
+        len: u32,
+    },
+}
+
+/// The longest run that begins at pointer `index` of `pointers` and has at most `max` blocks;
+/// `None` if there is no such pointer or `max` is zero.
+///
+/// `pointers` are the bytes of a pointer block or of `i_block`. Whether the run is on the volume is
+/// not checked here: see [`super::geometry::Geometry::check_data_run`].
+pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
+    let at = usize::try_from(index).ok()?.checked_mul(4)?;
+    let first = le32(pointers, at).filter(|_| max > 0)?;
+    let mut len = 1u32;
+    let mut expected = first;
+    for next in pointers.get(at.checked_add(4)?..)?.chunks_exact(4) {
+        // After the highest block number comes none: zero would be a hole.
+        expected = match first {
+            0 => 0,
+            _ => match expected.checked_add(1) {
+                Some(block) => block,
+                None => break,
+            },
+        };
+        if len >= max || le32(next, 0) != Some(expected) {
+            break;
+        }
+        len = len.saturating_add(1);
+    }
+    Some(match first {
+        0 => Run::Hole { len },
+        block => Run::Mapped { block, len },
+    })
+}
