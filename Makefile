@@ -17,18 +17,20 @@ ifneq ($(strip $(KDIR)),)
 kernel_cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ ]*\) .*/\1/p' $(KDIR)/.config)
 kbuild = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) $(if $(LLVM)$(filter command%,$(origin CC)),,CC=$(kernel_cc))
 
-.PHONY: $(kernel_targets) modules_install check-kdir
-check-kdir:
-	@scripts/check-kdir '$(KDIR)'
+trouble := $(shell scripts/check-kdir '$(KDIR)')
+ifneq ($(trouble),)
+$(error $(trouble))
+endif
 
-modules modules_install: check-kdir
+.PHONY: $(kernel_targets) modules_install
+modules modules_install:
 	$(kbuild) MO=$(MO) $@
 
 # Apart from the module's own output, or each would undo the other's work.
-clippy: check-kdir
+clippy:
 	$(kbuild) MO=$(MO)/clippy CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
 
-rust-analyzer: check-kdir
+rust-analyzer:
 	$(kbuild) MO=$(MO) $@
 
 rustdoc: modules
@@ -40,6 +42,7 @@ else
 $(kernel_targets):
 	@scripts/kmake $@ $(MAKEOVERRIDES)
 
+# Needs no kernel build directory, and so no set-up when the superuser installs what another built.
 modules_install:
 	@scripts/modules-install '$(MO)' '$(INSTALL_MOD_PATH)'
 
@@ -87,7 +90,7 @@ check-env:
 	@scripts/check-env
 
 clean:
-	rm -rf -- '$(MO)'
+	rm -rf -- '$(CURDIR)/build'
 
 clean-cache:
 	@scripts/clean-cache

@@ -278,12 +278,20 @@ kernel_source() {
 	printf '%s\n' "$dir/source"
 }
 
+# The programs whose output the build directory holds.
+compiler_versions() {
+	awk '/^Package: / { package = $2 }
+		/^Version: / && package ~ /^(rustc|bindgen|gcc-14|dwarves|libelf1t64)$/ { print package, $2 }' \
+		"$1/var/lib/dpkg/status"
+}
+
 kernel_dir() {
-	local version packages source dir
+	local version packages source root dir
 	version=$(kernel_version) || exit
 	packages=$(kernel_packages) || exit
 	source=$(kernel_source) || exit
-	dir=$(artefact kernel-build "$version $packages $source $(tool_root)" \
+	root=$(tool_root) || exit
+	dir=$(artefact kernel-build "$version $packages $source $(compiler_versions "$root")" \
 		"$REXT2_TOP/scripts/build/kernel-dir" "$version" "$packages" "$source") || exit
 	printf '%s\n' "$dir/build"
 }
