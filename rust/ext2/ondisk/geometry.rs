@@ -5,9 +5,12 @@
 //! Block numbers are in units of the volume's block size, counted from the start of the device. A
 //! group's number is counted from zero, an inode's from one.
 
-use super::error::{
-    Corruption,
-    Result, //
+use super::{
+    error::{
+        Corruption,
+        Result, //
+    },
+    superblock::ROOT_INO, //
 };
 use core::num::NonZeroU32;
 
@@ -200,6 +203,20 @@ impl Geometry {
             table_block: (byte >> (self.block_bits & 63)) as u32,
             offset: byte as u32 & self.block_size().wrapping_sub(1),
         })
+    }
+
+    /// Checks that inode `ino` can be a file: it is the root or not reserved.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::InodeOutOfRange`], [`Corruption::InodeReserved`].
+    pub fn check_file_ino(&self, ino: u32) -> Result {
+        self.inode_place(ino)?;
+        if ino < self.first_ino && ino != ROOT_INO {
+            let first = self.first_ino;
+            return Err(Corruption::InodeReserved { ino, first }.into());
+        }
+        Ok(())
     }
 
     /// The inode at `index` of `group`; the inverse of [`Self::inode_place`].

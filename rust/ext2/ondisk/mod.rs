@@ -41,5 +41,6 @@ pub mod group;
 pub mod inode;
 pub mod path;
 pub mod raw;
+mod shape;
 pub mod superblock;
 pub mod time;
