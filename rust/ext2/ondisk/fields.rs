@@ -126,6 +126,10 @@ record! {
         S_FIRST_ERROR_TIME_HI: u8 = 0x278,
         /// Bits 32‥39 of the time of the last error.
         S_LAST_ERROR_TIME_HI: u8 = 0x279,
+        /// Kind of the first error.
+        S_FIRST_ERROR_ERRCODE: u8 = 0x27a,
+        /// Kind of the last error.
+        S_LAST_ERROR_ERRCODE: u8 = 0x27b,
     }
 }
 

@@ -8,10 +8,13 @@
 //! | [`fields`]     | Which records and fields are there, and where?                      |
 //! | [`features`]   | Which format features does a volume use, and which can be served?   |
 //! | [`superblock`] | Is this an ext2 volume, and what does it say of itself?             |
+//! | [`mount`]      | What does a mounted volume write into its superblock?               |
 //! | [`geometry`]   | Where are groups, descriptors and inodes?                           |
 //! | [`group`]      | Where are a group's bitmaps and its inode table?                    |
 //! | [`inode`]      | What does an inode say, and is it believable?                       |
 //! | [`dirent`]     | What names does a directory block hold?                             |
+//! | [`dirent_write`], [`inode_write`] | How are those changed?                           |
+//! | [`bitmap`]     | Which blocks and inodes are free?                                   |
 //! | [`path`]       | Through which pointers is a file block reached?                     |
 //! | [`error`]      | What was wrong, in one line?                                        |
 //!
@@ -32,13 +35,17 @@
 //! description of the format that ext2 shares), in capitals.
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 pub mod dirent;
+pub mod dirent_write;
 pub mod error;
 pub mod features;
 pub mod fields;
 pub mod geometry;
 pub mod group;
 pub mod inode;
+pub mod inode_write;
+pub mod mount;
 pub mod path;
 pub mod raw;
 mod shape;
