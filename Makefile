@@ -30,11 +30,12 @@ modules modules_install:
 clippy:
 	$(kbuild) MO=$(MO)/clippy CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
 
-rust-analyzer:
+rust-analyzer: modules
 	$(kbuild) MO=$(MO) $@
+	@scripts/rust-project '$(CURDIR)' '$(MO)' $(REXT2_IN_TOOLS)
 
 rustdoc: modules
-	scripts/rustdoc '$(KDIR)' '$(MO)'
+	@scripts/rustdoc '$(MO)'
 
 else
 

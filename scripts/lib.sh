@@ -139,10 +139,30 @@ need_host() {
 	step "installing ${missing[*]} on this machine" "$REXT2_TOP/scripts/build/host-packages" "${missing[@]}"
 }
 
-# The text of a Debian root's key: suite and packages in any order.
+# Says why user namespaces do not serve an ordinary user here, or nothing.
+namespace_trouble() {
+	if ! bwrap --unshare-user --unshare-pid --uid 0 --gid 0 --dev-bind / / --proc /proc true 2>/dev/null; then
+		echo "this kernel refuses user namespaces to ordinary users (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)"
+	elif ! grep -q "^$(id -un):" /etc/subuid || ! grep -q "^$(id -un):" /etc/subgid; then
+		echo "this user has no subordinate ids in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un))"
+	fi
+}
+
+# What making and entering a Debian root takes.
+need_sandbox() {
+	local trouble
+	if ((EUID == 0)); then
+		need_host mmdebstrap bubblewrap debian-archive-keyring
+	else
+		need_host mmdebstrap bubblewrap debian-archive-keyring uidmap
+		trouble=$(namespace_trouble)
+		[[ ! $trouble ]] || die "$trouble: have that changed, run as root, or build with make KDIR=<kernel build directory>"
+	fi
+}
+
 debian_root() {
 	local dir
-	need_host mmdebstrap debian-archive-keyring
+	need_sandbox
 	dir=$(artefact debian "$REXT2_SUITE ${DEBIAN_MIRROR:-} $(printf '%s\n' "$@" | sort | tr '\n' ' ')" \
 		"$REXT2_TOP/scripts/build/debian-root" "$@") || exit
 	printf '%s\n' "$dir/root"
@@ -224,7 +244,6 @@ in_tools() {
 		return
 	fi
 	root=$(tool_root) || exit
-	need_host bubblewrap
 	sandbox "$root"
 	bwrap "${box[@]}" "${binds[@]}" --chdir "$PWD" -- "$@"
 }
@@ -239,7 +258,7 @@ KERNEL_FLAVOUR=${KERNEL_FLAVOUR:-amd64}
 kernel_release() {
 	local file=$REXT2_CACHE/kernel-$KERNEL_SERIES-$KERNEL_FLAVOUR${KERNEL_VERSION:+-$KERNEL_VERSION}.version
 	if [[ ! -s $file || ${KERNEL_UPDATE:-} == 1 ]]; then
-		mkdir -p "$REXT2_CACHE"
+		tool_root >/dev/null || exit
 		"$REXT2_TOP/scripts/build/kernel-resolve" "$file" >&2 || exit
 	fi
 	cat -- "$file"
