@@ -287,3 +287,41 @@ void rfs_sb_end_pagefault(struct super_block *sb)
 {
 	sb_end_pagefault(sb);
 }
+
+bool rfs_bdev_read_only(struct block_device *bdev)
+{
+	return bdev_read_only(bdev);
+}
+
+void rfs_file_accessed(struct file *file)
+{
+	file_accessed(file);
+}
+
+struct folio *rfs_readahead_folio(struct readahead_control *rac)
+{
+	return readahead_folio(rac);
+}
+
+void rfs_bio_for_each_folio(struct bio *bio, rfs_folio_fn fn, void *context)
+{
+	struct folio_iter fi;
+
+	bio_for_each_folio_all(fi, bio)
+		fn(fi.folio, fi.offset, fi.length, context);
+}
+
+size_t rfs_iov_iter_count(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+unsigned int rfs_memalloc_nofs_save(void)
+{
+	return memalloc_nofs_save();
+}
+
+void rfs_memalloc_nofs_restore(unsigned int flags)
+{
+	memalloc_nofs_restore(flags);
+}

@@ -11,7 +11,18 @@
 #include <linux/fs_context.h>
 #include <linux/iomap.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/uio.h>
 #include <linux/writeback.h>
+
+/* Constants whose macros bindgen cannot read. */
+static const unsigned int RFS_SB_RDONLY = SB_RDONLY;
+static const unsigned int RFS_SB_SILENT = SB_SILENT;
+static const unsigned int RFS_GFP_NOFS = (__force unsigned int)GFP_NOFS;
+static const unsigned int RFS_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
+static const unsigned int RFS_FOP_BUFFER_RASYNC = (__force unsigned int)FOP_BUFFER_RASYNC;
+static const unsigned int RFS_FMODE_CAN_ODIRECT = (__force unsigned int)FMODE_CAN_ODIRECT;
+static const unsigned int RFS_FMODE_NOWAIT = (__force unsigned int)FMODE_NOWAIT;
 
 /* Folios and the page cache. */
 bool rfs_folio_trylock(struct folio *folio);
@@ -34,12 +45,17 @@ void rfs_filemap_invalidate_lock(struct address_space *mapping);
 void rfs_filemap_invalidate_unlock(struct address_space *mapping);
 bool rfs_mapping_dirty(struct address_space *mapping);
 
+struct folio *rfs_readahead_folio(struct readahead_control *rac);
+
 /* Bios. */
+typedef void (*rfs_folio_fn)(struct folio *folio, size_t offset, size_t len, void *context);
+void rfs_bio_for_each_folio(struct bio *bio, rfs_folio_fn fn, void *context);
 void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc);
 blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc);
 int rfs_blk_status_to_errno(blk_status_t status);
 bool rfs_bdev_write_cache(struct block_device *bdev);
 u64 rfs_bdev_nr_bytes(struct block_device *bdev);
+bool rfs_bdev_read_only(struct block_device *bdev);
 
 /* Buffers. */
 struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block);
@@ -63,6 +79,10 @@ void rfs_i_gid_write(struct inode *inode, gid_t gid);
 void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache);
 struct kmem_cache *rfs_inode_cache_create(const char *name, unsigned int size, unsigned int align,
 					  void (*ctor)(void *));
+size_t rfs_iov_iter_count(const struct iov_iter *iter);
+unsigned int rfs_memalloc_nofs_save(void);
+void rfs_memalloc_nofs_restore(unsigned int flags);
+void rfs_file_accessed(struct file *file);
 void rfs_inode_lock(struct inode *inode);
 void rfs_inode_lock_shared(struct inode *inode);
 bool rfs_inode_trylock(struct inode *inode);

@@ -15,16 +15,25 @@
     improper_ctypes
 )]
 
+use kernel::ffi;
+// A name that is defined below wins over one from here: whole types over mere declarations.
 pub(crate) use kernel::bindings::*;
 
-mod generated {
-    use kernel::bindings::*;
-    use kernel::ffi;
-    include!(env!("REXT2_BINDINGS"));
+include!(env!("REXT2_BINDINGS"));
+
+/// Types that the kernel crate's bindings only declare, and that our bindings define: operation tables of the kernel
+/// crate mention these.
+pub(crate) mod declared {
+    pub(crate) use kernel::bindings::{export_operations, fiemap_extent_info, fs_context, kstatfs};
 }
 
-// Names of ours win over the opaque ones of the kernel crate.
-pub(crate) use generated::{
-    buffer_head, export_operations, file_kattr, fs_context, fs_context_operations, fs_parameter, iomap, iomap_ops, kstatfs,
-};
-pub(crate) use generated::*;
+// Constants that C spells as casts, under their own names.
+pub(crate) const SB_RDONLY: usize = RFS_SB_RDONLY as usize;
+pub(crate) const SB_SILENT: usize = RFS_SB_SILENT as usize;
+pub(crate) const FOP_BUFFER_RASYNC: u32 = RFS_FOP_BUFFER_RASYNC;
+pub(crate) const FMODE_CAN_ODIRECT: u32 = RFS_FMODE_CAN_ODIRECT;
+pub(crate) const FMODE_NOWAIT: u32 = RFS_FMODE_NOWAIT;
+pub(crate) const GFP_NOFS: u32 = RFS_GFP_NOFS;
+pub(crate) const IOCB_NOWAIT: u32 = RFS_IOCB_NOWAIT;
+
+pub(crate) mod trace;

@@ -155,7 +155,11 @@ impl Planner {
             limits,
             io_end: size.saturating_add(mask) & !mask,
             window_end: window.end,
-            cursor: Cursor { start: window.start, pos: window.start, end: window.start },
+            cursor: Cursor {
+                start: window.start,
+                pos: window.start,
+                end: window.start,
+            },
             run: None,
             open: None,
         }
@@ -164,7 +168,11 @@ impl Planner {
     /// Begins the range of `len` bytes at `pos`, both whole blocks. Ranges come in ascending order and do not
     /// overlap; bytes left out between two of them need no I/O.
     pub fn range(&mut self, pos: u64, len: u64) {
-        self.cursor = Cursor { start: pos, pos, end: pos.saturating_add(len) };
+        self.cursor = Cursor {
+            start: pos,
+            pos,
+            end: pos.saturating_add(len),
+        };
     }
 
     /// Answers [`Step::Map`]. A run that does not contain the block asked for, or is empty, is refused with `false`.
@@ -179,7 +187,8 @@ impl Planner {
 
     /// The last run that was mapped, if the next byte lies in it.
     fn current(&self) -> Option<Run> {
-        self.run.filter(|run| run.contains(self.cursor.pos >> self.block_bits))
+        self.run
+            .filter(|run| run.contains(self.cursor.pos >> self.block_bits))
     }
 
     /// Says what to do next in the range.
@@ -214,7 +223,11 @@ impl Planner {
     /// Ends the window: what is still open is to be sent, for the reason given back.
     pub fn finish(&mut self) -> Option<Reason> {
         let open = self.open.take()?;
-        Some(if open.next_pos >= self.io_end { Reason::EndOfFile } else { Reason::WindowEnd })
+        Some(if open.next_pos >= self.io_end {
+            Reason::EndOfFile
+        } else {
+            Reason::WindowEnd
+        })
     }
 
     /// The open bio took no more although the planner thought it would: it has been sent as [`Reason::Full`], and the
@@ -228,20 +241,31 @@ impl Planner {
 
     fn ask(&mut self) -> Step {
         let block = self.cursor.pos >> self.block_bits;
-        let boundary = self.run.is_some_and(|run| run.boundary && run.end() == block);
+        let boundary = self
+            .run
+            .is_some_and(|run| run.boundary && run.end() == block);
         if boundary && self.open.take().is_some() {
             return Step::Send(Reason::Boundary);
         }
-        let last = self.window_end.min(self.io_end).max(self.cursor.end.min(self.io_end));
+        let last = self
+            .window_end
+            .min(self.io_end)
+            .max(self.cursor.end.min(self.io_end));
         let mask = (1u64 << self.block_bits) - 1;
         let max = (last.saturating_add(mask) >> self.block_bits).saturating_sub(block);
-        Step::Map { block, max: max.max(1) }
+        Step::Map {
+            block,
+            max: max.max(1),
+        }
     }
 
     fn zero(&mut self, until: u64) -> Step {
         let Cursor { start, pos, .. } = self.cursor;
         self.cursor.pos = until;
-        Step::Zero { offset: pos.saturating_sub(start), len: until.saturating_sub(pos) }
+        Step::Zero {
+            offset: pos.saturating_sub(start),
+            len: until.saturating_sub(pos),
+        }
     }
 
     fn append(&mut self, start: u64, until: u64, sector: u64, run: Run) -> Step {
@@ -250,7 +274,12 @@ impl Planner {
             self.open = None;
             return Step::Send(reason);
         }
-        let open = self.open.get_or_insert(Open { next_sector: sector, next_pos: pos, bytes: 0, segments: 0 });
+        let open = self.open.get_or_insert(Open {
+            next_sector: sector,
+            next_pos: pos,
+            bytes: 0,
+            segments: 0,
+        });
         let room = self.limits.bytes.saturating_sub(open.bytes);
         let len = until.saturating_sub(pos).min(room);
         open.bytes = open.bytes.saturating_add(len);
@@ -258,15 +287,27 @@ impl Planner {
         open.next_sector = sector.saturating_add(len >> SECTOR_SHIFT);
         open.next_pos = pos.saturating_add(len);
         self.cursor.pos = pos.saturating_add(len);
-        let last = (run.end() << self.block_bits).min(self.window_end).min(self.io_end).max(until);
-        Step::Append { offset: pos.saturating_sub(start), len, sector, ahead: last.saturating_sub(pos) }
+        let last = (run.end() << self.block_bits)
+            .min(self.window_end)
+            .min(self.io_end)
+            .max(until);
+        Step::Append {
+            offset: pos.saturating_sub(start),
+            len,
+            sector,
+            ahead: last.saturating_sub(pos),
+        }
     }
 
     /// Whether the open bio has to go before bytes at `pos` and `sector` can be appended.
     fn cut(&self, open: Open, pos: u64, sector: u64) -> Option<Reason> {
         if open.next_sector != sector {
             let gap = open.next_pos != pos && self.same_run(open.next_pos);
-            return Some(if gap { Reason::Gap } else { Reason::NotAdjacent });
+            return Some(if gap {
+                Reason::Gap
+            } else {
+                Reason::NotAdjacent
+            });
         }
         let full = open.segments >= self.limits.segments || open.bytes >= self.limits.bytes;
         full.then_some(Reason::Full)
@@ -274,6 +315,7 @@ impl Planner {
 
     /// Whether the byte at `pos` lies in the run of the next one.
     fn same_run(&self, pos: u64) -> bool {
-        self.run.is_some_and(|run| run.contains(pos >> self.block_bits))
+        self.run
+            .is_some_and(|run| run.contains(pos >> self.block_bits))
     }
 }

@@ -283,13 +283,14 @@ impl Inode {
         Ok(())
     }
 
-    /// Whether this is a symlink whose target stands in the inode: one without data blocks.
+    /// Whether this is a symlink whose target stands in the inode: one that has no block, or only
+    /// one of attributes.
     pub fn is_fast_symlink(&self, block_size: u32) -> bool {
         let attributes = match self.attr_block {
             0 => 0,
             _ => u64::from(block_size / 512),
         };
-        self.kind == Kind::Symlink && self.sectors == attributes
+        self.kind == Kind::Symlink && self.sectors <= attributes
     }
 
     /// The target in the inode, if it ends where the size says.

@@ -10,7 +10,10 @@
 //! logarithm of that size (10, 11 or 12).
 
 use super::raw::le32;
-use core::ops::Range;
+use core::{
+    num::NonZeroU64,
+    ops::Range, //
+};
 
 /// Pointers in an inode that lead to data directly.
 pub const DIRECT: u32 = 12;
@@ -193,14 +196,14 @@ pub fn child_range(
     wanted: &Range<u64>,
     bits: u32,
 ) -> Range<u32> {
-    let span = span(height, bits).max(1);
+    let span = NonZeroU64::new(span(height, bits)).unwrap_or(NonZeroU64::MIN);
     let index = |block: u64| (block / span).min(u64::from(count)) as u32;
     let start = index(wanted.start.saturating_sub(first));
     let end = index(
         wanted
             .end
             .saturating_sub(first)
-            .saturating_add(span.saturating_sub(1)),
+            .saturating_add(span.get().saturating_sub(1)),
     );
     start..end.max(start)
 }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The trace events of `trace.h` as Rust functions. An event that is off costs a jump over a nop.
+
+use super::inode;
+use kernel::jump_label::static_branch_unlikely;
+
+/// Declares, for each event, the C symbols that `TRACE_EVENT` and `CREATE_RUST_TRACE_POINTS` define, and a function
+/// that calls the event if it is on.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),* $(,)?);)*) => {
+        kernel::macros::paste! {
+            extern "C" {
+                $(
+                    static [<__tracepoint_ $name>]: super::tracepoint;
+                    fn [<rust_do_trace_ $name>]($($arg: $type),*);
+                )*
+            }
+            $(
+                $(#[$doc])*
+                ///
+                /// # Safety
+                ///
+                /// `inode` is live, with its super block.
+                #[inline(always)]
+                pub(crate) unsafe fn $name($($arg: $type),*) {
+                    // SAFETY: The symbols are those of an event of this module; the caller vouches for the inode.
+                    unsafe {
+                        if static_branch_unlikely!([<__tracepoint_ $name>], super::tracepoint, key) {
+                            [<rust_do_trace_ $name>]($($arg),*);
+                        }
+                    }
+                }
+            )*
+        }
+    };
+}
+
+events! {
+    /// A window of readahead or writeback begins. Bytes.
+    mpage_window(inode: *mut inode, pos: u64, len: u64, write: bool);
+    /// A run was mapped. Blocks.
+    mpage_map(inode: *mut inode, first: u64, len: u64, disk: u64, hole: bool, boundary: bool);
+    /// A bio was sent.
+    mpage_bio(inode: *mut inode, sector: u64, bytes: u32, folios: u32, reason: u8, write: bool);
+    /// A folio needs a record of its blocks: it is not one piece of I/O. Bytes.
+    mpage_per_block(inode: *mut inode, pos: u64, len: u64, write: bool);
+}
+

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page-I/O engine: carries pages between the page cache and the disk in as few bios as the disk's layout
+//! allows.
+//!
+//! | part | file | does |
+//! | --- | --- | --- |
+//! | mapper | [`BlockMap`] | asks the file system for the longest run from a block; one call a run |
+//! | planner | [`plan`] | decides which bytes join which bio and why a bio is sent; pure |
+//! | submitter | [`submit`] | builds and sends the bios; traces each with its reason |
+//! | reading | [`read`] | `read_folio` and `readahead` |
+//!
+//! A folio that is one piece of I/O joins the open bio and carries no state of its own. A folio that is several, and
+//! one of which only some blocks need I/O, gets a [`BlockState`](crate::vfs::block_state::BlockState).
+//!
+//! The engine knows folios and runs of blocks; it knows nothing of any disk format.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod plan;
+pub(crate) mod read;
+mod submit;
+
+use crate::vfs::{
+    inode::Inode,
+    iomap::{Extent, IomapOperations, Purpose},
+    FileSystem,
+};
+use core::marker::PhantomData;
+use kernel::prelude::*;
+use plan::{Place, Run};
+
+/// Where a file system's files lie on disk.
+pub(crate) trait BlockMap: FileSystem {
+    /// The longest run from file block `first` on, of which at most `max` blocks are of use (more may be given).
+    ///
+    /// The run contains `first` and lies in the volume. Sleeps to read metadata; fails with `EIO`, or with `EUCLEAN`
+    /// if the metadata is damaged.
+    fn map(inode: &Inode<Self>, first: u64, max: u64) -> Result<Run>;
+}
+
+/// A file system's block map as `iomap` wants it, for reading.
+pub(crate) struct ReadMap<T>(PhantomData<T>);
+
+impl<T: BlockMap> IomapOperations for ReadMap<T> {
+    type FS = T;
+    const HAS_MAP: bool = true;
+
+    fn begin(inode: &Inode<T>, position: u64, len: u64, purpose: Purpose) -> Result<Extent> {
+        if purpose.write {
+            return Err(EROFS);
+        }
+        extent(inode, position, len)
+    }
+}
+
+/// The extent at `position`, as it is on disk.
+fn extent<T: BlockMap>(inode: &Inode<T>, position: u64, len: u64) -> Result<Extent> {
+    let bits = inode.block_bits();
+    let first = position >> bits;
+    let last = position.saturating_add(len.max(1)).saturating_sub(1) >> bits;
+    let run = T::map(inode, first, last.saturating_sub(first).saturating_add(1))?;
+    Ok(Extent {
+        offset: run.first << bits,
+        len: run.len << bits,
+        address: match run.place {
+            Place::Mapped(disk) => Some(disk << bits),
+            Place::Hole => None,
+        },
+        is_new: false,
+        is_dirty: false,
+        is_merged: true,
+    })
+}

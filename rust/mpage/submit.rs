@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The submitter: one open bio, to which the planner's steps are applied.
+
+use super::plan::{Limits, Reason};
+use crate::vfs::{
+    bio::{OpenBio, MAX_BYTES, MAX_SEGMENTS},
+    folio::LockedFolio,
+    inode::Inode,
+    trace::Direction,
+    FileSystem,
+};
+use core::ops::Range;
+
+/// What one bio can hold.
+pub(super) const LIMITS: Limits = Limits { segments: MAX_SEGMENTS, bytes: MAX_BYTES };
+
+/// Bytes in a page: the least that a segment of a bio holds of a large run.
+const PAGE_SHIFT: u32 = 12;
+
+/// The bio being built for a window of reads.
+pub(super) struct ReadBio<'a, T> {
+    inode: &'a Inode<T>,
+    open: Option<OpenBio>,
+    ahead: bool,
+}
+
+impl<'a, T: FileSystem> ReadBio<'a, T> {
+    /// Starts without a bio. `ahead` marks the bios as readahead.
+    pub(super) fn new(inode: &'a Inode<T>, ahead: bool) -> Self {
+        Self { inode, open: None, ahead }
+    }
+
+    /// Appends `range` (bytes) of a folio; the first of them lies at `sector`, and `expected` bytes may follow it in
+    /// the same bio. `false` if the open bio turned out to be full: it has been sent and a new one begun.
+    pub(super) fn append(&mut self, folio: &LockedFolio<'_>, range: Range<u64>, sector: u64, expected: u64) -> bool {
+        if let Some(open) = &mut self.open {
+            if open.append(folio, range.clone()) {
+                return true;
+            }
+        }
+        let fresh = self.open.is_none();
+        self.send(Reason::Full);
+        let segments = u32::try_from(expected >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(1);
+        let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
+        // An empty bio has room for one piece.
+        let _ = open.append(folio, range);
+        self.open = Some(open);
+        fresh
+    }
+
+    /// Sends the open bio, if there is one.
+    pub(super) fn send(&mut self, reason: Reason) {
+        if let Some(open) = self.open.take() {
+            self.inode.trace_bio(open.sector(), open.bytes(), open.folios(), reason as u8, Direction::Read);
+            open.send();
+        }
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Folios: the memory of the page cache.
+//!
+//! States of a folio as the engine sees it:
+//!
+//! 1. [`LockedFolio`]: ours to read into, to fill or to take apart. Dropping it unlocks.
+//! 2. under read: given to a bio, locked; [`Folio::end_read`] unlocks it when the last byte is there.
+//! 3. under writeback: given to a bio, unlocked; [`Folio::end_writeback`] wakes those who wait.
+//!
+//! C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
+
+use super::{block_state::BlockState, sync::NoFsScope};
+use crate::bindings;
+use core::{mem, ops::Deref, ops::Range};
+use kernel::{prelude::*, types::Opaque};
+
+/// A folio that somebody keeps alive: a lock, a bio or the VFS during a callback.
+#[repr(transparent)]
+pub(crate) struct Folio(Opaque<bindings::folio>);
+
+// SAFETY: Folios belong to no thread; their fields are atomic or under the folio lock.
+unsafe impl Send for Folio {}
+// SAFETY: As above.
+unsafe impl Sync for Folio {}
+
+/// Bit of `folio->flags` that says the folio spans several pages.
+const HEAD: u32 = bindings::pageflags_PG_head;
+
+impl Folio {
+    /// Wraps a pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is a page cache folio that is kept alive for the lifetime chosen.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::folio) -> &'a Self {
+        // SAFETY: `Folio` is transparent over `Opaque`; the rest is the caller's promise.
+        unsafe { &*raw.cast() }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::folio {
+        self.0.get()
+    }
+
+    fn flags(&self) -> c_ulong {
+        // SAFETY: The folio is alive; its flags are a word that changes atomically.
+        unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile() }
+    }
+
+    /// Position of its first byte in the file.
+    pub(crate) fn pos(&self) -> u64 {
+        // SAFETY: A folio that is locked or under I/O keeps its place in the cache.
+        let index = unsafe {
+            (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_2.index
+        };
+        (index as u64) << bindings::PAGE_SHIFT
+    }
+
+    /// Size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        let order = if self.flags() & (1 << HEAD) != 0 {
+            // SAFETY: A folio with the head flag has a second page descriptor, which holds the order.
+            unsafe { (*self.as_raw()).__bindgen_anon_2.__bindgen_anon_1._flags_1 & 0xff }
+        } else {
+            0
+        };
+        1u64 << (u64::from(bindings::PAGE_SHIFT) + (order as u64 & 31))
+    }
+
+    /// The file it belongs to, and no other, while it is locked or under I/O.
+    pub(super) fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: As `pos`.
+        unsafe { (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.mapping }
+    }
+
+    /// The block size of its file, as a power of two.
+    pub(crate) fn block_bits(&self) -> u32 {
+        // SAFETY: A folio that is locked or under I/O has a mapping with a host.
+        unsafe { (*(*self.mapping()).host).i_blkbits }.into()
+    }
+
+    /// Whether all its bytes are what the file holds.
+    pub(crate) fn is_uptodate(&self) -> bool {
+        self.flags() & (1 << bindings::pageflags_PG_uptodate) != 0
+    }
+
+    /// Whether some of its bytes have to be written.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.flags() & (1 << bindings::pageflags_PG_dirty) != 0
+    }
+
+    /// The record of its blocks, if it has one.
+    pub(crate) fn state(&self) -> Option<&BlockState> {
+        // SAFETY: "Typed private". The record lives as long as the folio is locked or under I/O, which is as long as
+        // anybody holds a `Folio`.
+        unsafe {
+            let private = (&raw const (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_3.private)
+                .read_volatile();
+            private.cast::<BlockState>().as_ref()
+        }
+    }
+
+    /// Ends a read of the whole folio and unlocks it.
+    ///
+    /// # Safety
+    ///
+    /// The folio is under read (state 2), and this is the end of its last piece.
+    pub(super) unsafe fn end_read(&self, ok: bool) {
+        // SAFETY: The caller's promise.
+        unsafe { bindings::folio_end_read(self.as_raw(), ok) };
+    }
+
+    /// Ends writeback.
+    ///
+    /// # Safety
+    ///
+    /// The folio is under writeback (state 3), and this is the end of its last piece.
+    pub(super) unsafe fn end_writeback(&self) {
+        // SAFETY: The caller's promise.
+        unsafe { bindings::folio_end_writeback(self.as_raw()) };
+    }
+
+    /// Notes an error of the file's data, to be told once to everybody who syncs it.
+    pub(super) fn set_mapping_error(&self, error: Error) {
+        // SAFETY: A folio under I/O has a mapping.
+        unsafe { bindings::rfs_mapping_set_error(self.mapping(), error.to_errno()) };
+    }
+}
+
+/// A locked folio. Dropping it unlocks it.
+#[must_use = "a locked folio is unlocked when it is dropped"]
+pub(crate) struct LockedFolio<'a>(&'a Folio);
+
+impl Deref for LockedFolio<'_> {
+    type Target = Folio;
+
+    fn deref(&self) -> &Folio {
+        self.0
+    }
+}
+
+impl<'a> LockedFolio<'a> {
+    /// Takes over a lock.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is a page cache folio that the caller has locked and gives to us; it is alive for `'a`.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::folio) -> Self {
+        // SAFETY: The caller's promise.
+        Self(unsafe { Folio::from_raw(raw) })
+    }
+
+    /// Fills `range` (bytes of the folio) with zeroes.
+    pub(crate) fn zero(&self, range: Range<u64>) {
+        let end = range.end.min(self.size());
+        if range.start < end {
+            // SAFETY: The range lies in the folio, which is locked.
+            unsafe {
+                bindings::rfs_folio_zero_range(self.as_raw(), range.start as usize, (end - range.start) as usize)
+            };
+        }
+    }
+
+    /// The record of its blocks (of `1 << block_bits` bytes), made if it has none. Fails with `ENOMEM`.
+    pub(crate) fn make_state(&self, block_bits: u32) -> Result<&BlockState> {
+        if let Some(state) = self.0.state() {
+            return Ok(state);
+        }
+        let _nofs = NoFsScope::new();
+        let blocks = u32::try_from(self.size() >> block_bits)?;
+        let state = KBox::into_raw(BlockState::new(blocks, self.is_uptodate(), self.is_dirty())?);
+        // SAFETY: "Typed private": the folio is locked and has no record. The box lives on in it.
+        unsafe {
+            bindings::rfs_folio_attach_private(self.as_raw(), state.cast());
+            Ok(&*state)
+        }
+    }
+
+    /// Takes the record away, if there is one.
+    pub(super) fn drop_state(&self) {
+        if self.0.state().is_some() {
+            // SAFETY: "Typed private": the folio is locked, and what it holds came from `KBox::into_raw`.
+            unsafe {
+                let state = bindings::rfs_folio_detach_private(self.as_raw());
+                drop(KBox::from_raw(state.cast::<BlockState>()));
+            }
+        }
+    }
+
+    /// Gives the folio to a bio: the bio's end, through [`Folio::end_read`], unlocks it.
+    pub(super) fn into_reading(self) -> &'a Folio {
+        let folio = self.0;
+        mem::forget(self);
+        folio
+    }
+
+    /// Ends the read of a folio that needs no I/O, or no more: unlocks it, up to date if `ok`.
+    pub(crate) fn finish_read(self, ok: bool) {
+        let folio = self.into_reading();
+        // SAFETY: The folio was locked for reading, and no piece of it is in flight.
+        unsafe { folio.end_read(ok) };
+    }
+
+    /// Leaves the folio to its pieces in flight: the last of them unlocks it.
+    pub(crate) fn leave_to_io(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for LockedFolio<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The folio is locked by us.
+        unsafe { bindings::folio_unlock(self.as_raw()) };
+    }
+}

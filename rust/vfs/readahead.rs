@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The readahead window: locked folios, in order, that the VFS wants read.
+//!
+//! C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h), `struct readahead_control`
+
+use super::{folio::LockedFolio, inode::Inode, FileSystem};
+use crate::bindings;
+use core::{marker::PhantomData, ops::Range};
+
+/// A readahead window of a file of `T`. Folios that are not taken are dropped by the VFS.
+pub(crate) struct Readahead<'a, T> {
+    raw: &'a mut bindings::readahead_control,
+    _fs: PhantomData<T>,
+}
+
+impl<'a, T: FileSystem> Readahead<'a, T> {
+    /// # Safety
+    ///
+    /// `raw` is the control of a readahead call on a file of `T`, ours for `'a`.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::readahead_control) -> Self {
+        // SAFETY: The caller's promise.
+        Self { raw: unsafe { &mut *raw }, _fs: PhantomData }
+    }
+
+    /// The file.
+    pub(crate) fn inode(&self) -> &'a Inode<T> {
+        // SAFETY: The mapping's host outlives the call.
+        unsafe { Inode::from_raw((*self.raw.mapping).host) }
+    }
+
+    /// What is left of the window: positions in the file, in bytes.
+    pub(crate) fn window(&self) -> Range<u64> {
+        let index = self.raw._index as u64 + u64::from(self.raw._batch_count);
+        let pages = u64::from(self.raw._nr_pages).saturating_sub(u64::from(self.raw._batch_count));
+        (index << bindings::PAGE_SHIFT)..((index + pages) << bindings::PAGE_SHIFT)
+    }
+
+    /// The next folio, locked.
+    pub(crate) fn next(&mut self) -> Option<LockedFolio<'a>> {
+        // SAFETY: The control is ours. The folio is locked for us and in the cache, which keeps it alive while it is
+        // locked, so that the window's own reference can go.
+        unsafe {
+            let folio = bindings::rfs_readahead_folio(self.raw);
+            (!folio.is_null()).then(|| LockedFolio::from_raw(folio))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a file system does as a whole: `struct super_operations`.
+//!
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
+
+use super::{inode::{self, Inode}, stat::StatFs, super_block::SuperBlock, FileSystem};
+use crate::bindings;
+use core::{fmt, marker::PhantomData};
+use kernel::{
+    error::{from_result, VTABLE_DEFAULT_ERROR},
+    prelude::*,
+};
+
+/// Operations on a volume. The optional ones have a table entry only where an implementation gives them.
+#[vtable]
+pub(crate) trait SuperOperations {
+    /// The file system.
+    type FS: FileSystem;
+
+    /// Fills the answer to `statfs(2)`.
+    fn statfs(sb: &SuperBlock<Self::FS>, stat: &mut StatFs<'_>) -> Result;
+
+    /// Writes the mount options that differ from the defaults, each with a comma before it.
+    fn show_options(sb: &SuperBlock<Self::FS>, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// The inode of that number, for a file handle (NFS, `open_by_handle_at(2)`); `ESTALE` if there is none.
+    fn inode_by_number(sb: &SuperBlock<Self::FS>, ino: u64) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>>;
+
+    /// Writes what is dirty; waits for it if `wait`.
+    fn sync(_sb: &SuperBlock<Self::FS>, _wait: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Ends the mount: the last inode is gone.
+    fn put(_sb: &SuperBlock<Self::FS>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The C tables of `T`.
+pub(super) struct SuperTable<T>(PhantomData<T>);
+
+impl<T: FileSystem> SuperTable<T> {
+    pub(super) const OPS: bindings::super_operations = bindings::super_operations {
+        alloc_inode: Some(inode::alloc_inode::<T>),
+        destroy_inode: Some(inode::destroy_inode::<T>),
+        free_inode: Some(inode::free_inode::<T>),
+        statfs: Some(Self::statfs),
+        show_options: Some(Self::show_options),
+        sync_fs: if T::HAS_SYNC { Some(Self::sync_fs) } else { None },
+        put_super: if T::HAS_PUT { Some(Self::put_super) } else { None },
+        ..super::none()
+    };
+
+    unsafe extern "C" fn statfs(dentry: *mut bindings::dentry, raw: *mut bindings::declared::kstatfs) -> c_int {
+        // SAFETY: "Callback pointer" for both; a dentry of a mounted `T` is on a live super block of `T`.
+        let (sb, mut stat) = unsafe { (SuperBlock::from_raw((*dentry).d_sb), StatFs::from_raw(raw.cast())) };
+        from_result(|| T::statfs(sb, &mut stat).map(|()| 0))
+    }
+
+    unsafe extern "C" fn show_options(seq: *mut bindings::seq_file, root: *mut bindings::dentry) -> c_int {
+        // SAFETY: "Callback pointer" for both, as above.
+        let (sb, mut out) = unsafe { (SuperBlock::from_raw((*root).d_sb), SeqWriter(&mut *seq)) };
+        from_result(|| T::show_options(sb, &mut out).map(|()| 0).map_err(|_| EINVAL))
+    }
+
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        // SAFETY: "Callback pointer"; `s_umount` keeps the super block live.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        from_result(|| T::sync(sb, wait != 0).map(|()| 0))
+    }
+
+    unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
+        // SAFETY: "Callback pointer"; the data is dropped later, in `kill_sb`.
+        T::put(unsafe { SuperBlock::from_raw(sb) });
+    }
+}
+
+/// Writes text to a `seq_file`.
+struct SeqWriter<'a>(&'a mut bindings::seq_file);
+
+impl fmt::Write for SeqWriter<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: The file is ours during the call, and `text` is valid for its length.
+        let full = unsafe { bindings::seq_write(self.0, text.as_ptr().cast(), text.len()) };
+        match full {
+            0 => Ok(()),
+            // A buffer that is too small is enlarged by the caller, who then asks again.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// File handles: an inode number and its generation, as `generic_encode_ino32_fh` writes them.
+impl<T: FileSystem> SuperTable<T> {
+    pub(super) const EXPORT: bindings::export_operations = bindings::export_operations {
+        encode_fh: Some(bindings::generic_encode_ino32_fh),
+        fh_to_dentry: Some(Self::fh_to_dentry),
+        fh_to_parent: Some(Self::fh_to_parent),
+        ..super::none()
+    };
+
+    unsafe extern "C" fn get_inode(
+        sb: *mut bindings::super_block,
+        ino: u64,
+        generation: u32,
+    ) -> *mut bindings::inode {
+        // SAFETY: "Callback pointer"; the super block is live.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        let found = T::inode_by_number(sb, ino).and_then(|inode| match inode.generation() {
+            current if generation != 0 && current != generation => Err(super::errno::ESTALE()),
+            _ => Ok(inode),
+        });
+        match found {
+            Ok(inode) => kernel::sync::aref::ARef::into_raw(inode).as_ptr().cast(),
+            Err(error) => error.to_ptr(),
+        }
+    }
+
+    unsafe extern "C" fn fh_to_dentry(
+        sb: *mut bindings::super_block,
+        fid: *mut bindings::fid,
+        len: c_int,
+        kind: c_int,
+    ) -> *mut bindings::dentry {
+        // SAFETY: The arguments are the VFS's own.
+        unsafe { bindings::generic_fh_to_dentry(sb, fid, len, kind, Some(Self::get_inode)) }
+    }
+
+    unsafe extern "C" fn fh_to_parent(
+        sb: *mut bindings::super_block,
+        fid: *mut bindings::fid,
+        len: c_int,
+        kind: c_int,
+    ) -> *mut bindings::dentry {
+        // SAFETY: The arguments are the VFS's own.
+        unsafe { bindings::generic_fh_to_parent(sb, fid, len, kind, Some(Self::get_inode)) }
+    }
+}
