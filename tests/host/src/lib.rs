@@ -13,3 +13,12 @@ pub mod ext2 {
     #[path = "ondisk/mod.rs"]
     pub mod ondisk;
 }
+
+/// The page-I/O engine's pure part.
+#[path = "../../../rust/mpage"]
+pub mod mpage {
+    #[path = "plan.rs"]
+    pub mod plan;
+}
+
+pub mod exercise;
