@@ -129,6 +129,7 @@ def port_arguments(sockets: dict[str, socket.socket]) -> list[str]:
 
 
 Sinks = dict[str, Callable[[bytes], None]]
+Deadline = float | Callable[[], float] | None
 
 
 class Guest:
@@ -200,10 +201,11 @@ class Guest:
         stream = self.process.stderr
         return stream.read().decode(errors="replace").strip() if stream else ""
 
-    def run(self, sinks: Sinks, deadline: float | None = None, keyboard: int | None = None) -> bool:
+    def run(self, sinks: Sinks, deadline: Deadline = None, keyboard: int | None = None) -> bool:
         """Feeds what arrives on each port to its sink until the guest is gone; False if time ran out.
 
-        `deadline` is a time of the monotonic clock; keys read from the descriptor `keyboard` go to the guest.
+        `deadline` is a time of the monotonic clock, or a function that tells it, for one that moves as data
+        arrives. Keys read from the descriptor `keyboard` go to the guest.
         """
         with selectors.DefaultSelector() as selector:
             for name, sink in {**sinks, "ctl": self._on_control}.items():
@@ -212,7 +214,7 @@ class Guest:
                 selector.register(keyboard, selectors.EVENT_READ, self.ports["tty"].sendall)
             # QEMU's end closes every port.
             while any(port in selector.get_map() for port in self.ports.values()):
-                end = self._power_off_by if self._power_off_by is not None else deadline
+                end = self._power_off_by or (deadline() if callable(deadline) else deadline)
                 patience = None if end is None else end - time.monotonic()
                 if patience is not None and patience <= 0:
                     return self.status is not None

@@ -1,0 +1,96 @@
+"""The guest tests on disk: which there are, what each needs, and which of them can share a guest."""
+
+import fnmatch
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DIRECTIVE = re.compile(r"^# guest:\s*(.*)$")
+FUNCTION = re.compile(r"^test_(\w+)\s*\(\)")
+
+
+@dataclass(frozen=True)
+class Boot:
+    """The guest that a test wants; tests with equal ones share it."""
+
+    memory: int = 2048
+    processors: int = 2
+    disks: tuple[str, ...] = ("1G", "1G")
+    append: str = ""
+    debug_slab: bool = False
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test function."""
+
+    name: str
+    file: Path
+    function: str
+    limit: int
+    boot: Boot = field(compare=False)
+
+
+def _directive(path: Path, number: int, text: str) -> dict[str, str]:
+    """The KEY=VALUE words of one directive."""
+    settings: dict[str, str] = {}
+    for word in text.split():
+        key, _, value = word.partition("=")
+        if key not in ("mem", "smp", "disks", "append", "debug-slab", "limit") or not value:
+            sys.exit(f"{path}:{number}: '{word}' is no setting; tests/guest/lib.sh lists them")
+        if key == "append" and key in settings:
+            value = f"{settings[key]} {value}"
+        settings[key] = value
+    return settings
+
+
+def _boot(settings: dict[str, str]) -> Boot:
+    return Boot(
+        int(settings.get("mem", Boot.memory)),
+        int(settings.get("smp", Boot.processors)),
+        tuple(settings["disks"].split(",")) if "disks" in settings else Boot.disks,
+        settings.get("append", ""),
+        settings.get("debug-slab") == "1",
+    )
+
+
+def read_file(path: Path) -> list[Test]:
+    """The tests of one file, in its order."""
+    tests: list[Test] = []
+    common: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if found := DIRECTIVE.match(line):
+            own = _directive(path, number, found.group(1))
+            if not tests and "limit" not in own or set(own) - {"limit"}:
+                common, own = {**common, **own}, {}
+        elif found := FUNCTION.match(line):
+            limit = int({"limit": "60", **common, **own}["limit"])
+            tests.append(Test(f"{path.stem}/{found.group(1)}", path, found.group(0).split("(")[0].strip(), limit, _boot(common)))
+            own = {}
+        elif not line.strip():
+            # A directive that no function follows at once speaks for the whole file.
+            common, own = {**common, **own}, {}
+    return tests
+
+
+def select(tests: list[Test], patterns: list[str]) -> list[Test]:
+    """The tests whose file or full name matches one of the patterns; all without patterns."""
+    if not patterns:
+        return tests
+    chosen = []
+    for pattern in patterns:
+        matching = [test for test in tests if fnmatch.fnmatch(test.name, pattern) or fnmatch.fnmatch(test.file.stem, pattern)]
+        if not matching:
+            sys.exit(f"tests/guest/run: no test is called '{pattern}'; --list names them")
+        chosen += matching
+    return [test for test in tests if test in chosen]
+
+
+def groups(tests: list[Test]) -> list[list[Test]]:
+    """Tests that share a guest, in order."""
+    by_boot: dict[Boot, list[Test]] = {}
+    for test in tests:
+        by_boot.setdefault(test.boot, []).append(test)
+    return list(by_boot.values())
