@@ -42,6 +42,8 @@ void rfs_folio_mark_uptodate(struct folio *folio)
 
 void rfs_folio_attach_private(struct folio *folio, void *data)
 {
+	/* A completion may look at the record without a lock: what it holds comes first. */
+	smp_wmb();
 	folio_attach_private(folio, data);
 }
 
@@ -185,6 +187,11 @@ bool rfs_buffer_dirty(struct buffer_head *bh)
 	return buffer_dirty(bh);
 }
 
+void rfs_write_buffer(struct buffer_head *bh)
+{
+	write_dirty_buffer(bh, REQ_SYNC);
+}
+
 bool rfs_inode_is_new(struct inode *inode)
 {
 	return inode_state_read_once(inode) & I_NEW;
@@ -324,4 +331,9 @@ unsigned int rfs_memalloc_nofs_save(void)
 void rfs_memalloc_nofs_restore(unsigned int flags)
 {
 	memalloc_nofs_restore(flags);
+}
+
+void *rfs_kzalloc_no_fail(size_t size)
+{
+	return kzalloc(size, GFP_NOFS | __GFP_NOFAIL);
 }

@@ -35,6 +35,7 @@ void rfs_folio_mark_uptodate(struct folio *folio);
 void rfs_folio_attach_private(struct folio *folio, void *data);
 void *rfs_folio_detach_private(struct folio *folio);
 void rfs_folio_start_writeback(struct folio *folio);
+void *rfs_kzalloc_no_fail(size_t size);
 void rfs_mapping_set_error(struct address_space *mapping, int error);
 void rfs_mapping_set_large_folios(struct address_space *mapping);
 gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp);
@@ -69,6 +70,7 @@ void rfs_set_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);
 bool rfs_buffer_dirty(struct buffer_head *bh);
+void rfs_write_buffer(struct buffer_head *bh);
 
 /* Inodes. */
 bool rfs_inode_is_new(struct inode *inode);

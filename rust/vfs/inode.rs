@@ -37,6 +37,8 @@ struct Storage<T: FileSystem> {
     inode: Opaque<bindings::inode>,
     /// Where the storage came from: the super block may be gone when it goes back.
     cache: *mut bindings::kmem_cache,
+    /// The dirty metadata blocks that `fsync` of the inode has to write.
+    metadata: Opaque<bindings::mapping_metadata_bhs>,
     data: mem::MaybeUninit<T::Inode>,
 }
 
@@ -71,6 +73,7 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
             return core::ptr::null_mut();
         }
         (*storage).cache = cache;
+        bindings::mmb_init((*storage).metadata.get(), &raw mut (*storage.cast::<bindings::inode>()).i_data);
         let slot = (&raw mut (*storage).data).cast::<T::Inode>();
         // The initialiser's error type has no values.
         let _ = T::new_inode_data().__pinned_init(slot);
@@ -80,8 +83,13 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
 
 /// `super_operations::destroy_inode`: the inode is evicted; only lock-free path walks may still see it.
 pub(super) unsafe extern "C" fn destroy_inode<T: FileSystem>(inode: *mut bindings::inode) {
-    // SAFETY: "Typed inode": the data is initialised, and nobody uses it after eviction.
-    unsafe { (*inode.cast::<Storage<T>>()).data.assume_init_drop() };
+    // SAFETY: "Typed inode": the data is initialised, and nobody uses it after eviction. A buffer must not stay on a
+    // list whose memory goes.
+    unsafe {
+        let storage = inode.cast::<Storage<T>>();
+        bindings::mmb_invalidate((*storage).metadata.get());
+        (*storage).data.assume_init_drop();
+    }
 }
 
 /// `super_operations::free_inode`: a grace period later the memory goes back.
@@ -150,6 +158,12 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn data(&self) -> &T::Inode {
         // SAFETY: "Typed inode".
         unsafe { (*self.as_raw().cast::<Storage<T>>()).data.assume_init_ref() }
+    }
+
+    /// The list of dirty metadata blocks that belong to the inode.
+    pub(super) fn metadata(&self) -> *mut bindings::mapping_metadata_bhs {
+        // SAFETY: "Typed inode"; the pointer is only formed.
+        unsafe { (*self.as_raw().cast::<Storage<T>>()).metadata.get() }
     }
 
     /// The volume.
