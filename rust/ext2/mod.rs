@@ -8,6 +8,7 @@
 //! | [`options`] | mount options |
 //! | [`volume`] | what is kept for a mounted volume; what happens when it turns out to be damaged |
 //! | [`mount`] | from a device to a root directory |
+//! | [`alloc`], [`ialloc`] | which blocks and inodes are given out |
 //! | [`inode`] | reading inodes, and what is kept for each |
 //! | [`map`] | where a file's blocks lie |
 //! | [`dir`] | names |
@@ -16,8 +17,12 @@
 
 #![forbid(unsafe_code)]
 
+#[allow(dead_code)]
+mod alloc;
 mod dir;
 mod flags;
+#[allow(dead_code)]
+mod ialloc;
 mod inode;
 mod map;
 mod mount;

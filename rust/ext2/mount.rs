@@ -43,7 +43,7 @@ impl FileSystem for Ext2 {
     type Inode = Node;
 
     fn options(sb: Option<&SuperBlock>) -> Result<Options> {
-        Ok(sb.map(|sb| sb.data().options).unwrap_or_default())
+        Ok(sb.map(|sb| sb.data().options()).unwrap_or_default())
     }
 
     fn parse_param(options: &mut Options, key: &[u8], value: ParamValue<'_>) -> Result {
@@ -160,7 +160,7 @@ impl SuperOperations for Ext2 {
             volume.groups.iter().map(|group| u64::from(count(group))).fold(0, u64::saturating_add)
         };
         let free = sum(|group| group.free_blocks);
-        let overhead = if volume.options.count_all_blocks { 0 } else { volume.overhead };
+        let overhead = if volume.options().count_all_blocks { 0 } else { volume.overhead };
         let (low, high) = disk.uuid.split_at(8);
         let half = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |id, byte| (id << 8) | u64::from(*byte));
         stat.set(
@@ -180,7 +180,7 @@ impl SuperOperations for Ext2 {
     }
 
     fn show_options(sb: &SuperBlock, out: &mut dyn fmt::Write) -> fmt::Result {
-        sb.data().options.show(out)
+        sb.data().options().show(out)
     }
 
     fn inode_by_number(sb: &SuperBlock, ino: u64) -> Result<ARef<Inode>> {

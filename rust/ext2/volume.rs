@@ -27,7 +27,7 @@ pub(crate) struct Volume {
     /// The superblock, checked.
     pub(super) disk: Superblock,
     /// The options of the mount.
-    pub(super) options: Options,
+    options: Options,
     /// The groups' descriptors, checked.
     pub(super) groups: KVVec<GroupDesc>,
     /// Some group has its bitmaps or inode table in another group.
@@ -76,6 +76,11 @@ impl Volume {
         Self { disk, options, groups, scattered, overhead, reports: Atomic::new(0) }
     }
 
+    /// The options in force.
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
     /// The descriptor of a group.
     pub(super) fn group(&self, group: u32) -> Option<&GroupDesc> {
         self.groups.get(group as usize)
@@ -99,7 +104,7 @@ impl Volume {
 
     /// What to do when the volume turns out to be damaged.
     fn on_error(&self) -> OnError {
-        self.options.on_error.unwrap_or(self.disk.on_error)
+        self.options().on_error.unwrap_or(self.disk.on_error)
     }
 }
 
