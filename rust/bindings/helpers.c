@@ -217,6 +217,13 @@ void rfs_i_gid_write(struct inode *inode, gid_t gid)
 	i_gid_write(inode, gid);
 }
 
+void rfs_inode_init_owner_bsd(struct mnt_idmap *idmap, struct inode *inode, const struct inode *dir, umode_t mode)
+{
+	inode_fsuid_set(inode, idmap);
+	inode->i_gid = dir->i_gid;
+	inode->i_mode = mode;
+}
+
 void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache)
 {
 	return alloc_inode_sb(sb, cache, GFP_KERNEL);

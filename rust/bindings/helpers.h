@@ -78,6 +78,7 @@ uid_t rfs_i_uid_read(const struct inode *inode);
 gid_t rfs_i_gid_read(const struct inode *inode);
 void rfs_i_uid_write(struct inode *inode, uid_t uid);
 void rfs_i_gid_write(struct inode *inode, gid_t gid);
+void rfs_inode_init_owner_bsd(struct mnt_idmap *idmap, struct inode *inode, const struct inode *dir, umode_t mode);
 void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache);
 struct kmem_cache *rfs_inode_cache_create(const char *name, unsigned int size, unsigned int align,
 					  void (*ctor)(void *));

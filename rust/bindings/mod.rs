@@ -24,7 +24,7 @@ include!(env!("REXT2_BINDINGS"));
 /// Types that the kernel crate's bindings only declare, and that our bindings define: operation tables of the kernel
 /// crate mention these.
 pub(crate) mod declared {
-    pub(crate) use kernel::bindings::{export_operations, fiemap_extent_info, fs_context, kstatfs};
+    pub(crate) use kernel::bindings::{export_operations, fiemap_extent_info, file_kattr, fs_context, kstatfs};
 }
 
 // Constants that C spells as casts, under their own names.

@@ -7,7 +7,7 @@
 use super::{inode::Inode, FileSystem};
 use crate::bindings;
 use core::marker::PhantomData;
-use kernel::types::Opaque;
+use kernel::{sync::aref::ARef, types::Opaque};
 
 /// A name and, if the file exists, its inode.
 #[repr(transparent)]
@@ -36,6 +36,12 @@ impl<T: FileSystem> Dentry<T> {
             let name = &(*self.as_raw()).__bindgen_anon_1.d_name;
             core::slice::from_raw_parts(name.name, name.__bindgen_anon_1.__bindgen_anon_1.len as usize)
         }
+    }
+
+    /// Makes the name stand for `inode`. It stood for nothing, and its directory is locked.
+    pub(super) fn instantiate(&self, inode: ARef<Inode<T>>) {
+        // SAFETY: The dentry is negative while its directory is locked; our reference goes to it.
+        unsafe { bindings::d_instantiate(self.as_raw(), ARef::into_raw(inode).as_ptr().cast()) };
     }
 
     /// The file that the name stands for.

@@ -10,7 +10,8 @@ use super::{
     aops::{AddressSpaceOperations, AopsTable},
     file_ops::{FileOperations, FileTable},
     fs_type::Registration,
-    inode_ops::{InodeOperations, InodeTable},
+    inode_ops::InodeOperations,
+    inode_table::InodeTable,
     super_block::SuperBlock,
     FileSystem,
 };
@@ -268,10 +269,19 @@ pub(crate) struct InodeFields {
     pub(crate) vfs_flags: u32,
 }
 
-/// An inode that is being filled: in the hash, but everybody who finds it waits. Dropping it makes it bad and
-/// wakes them; [`live`](Self::live) publishes it.
-#[must_use = "an inode that is dropped unfinished is marked bad"]
-pub(crate) struct NewInode<T: FileSystem>(ARef<Inode<T>>);
+/// An inode that is being filled: in the hash, but everybody who finds it waits. Dropping it makes it bad, or deletes
+/// it if it was being made, and wakes them; [`live`](Self::live) publishes it.
+#[must_use = "an inode that is dropped unfinished is marked bad or deleted"]
+pub(crate) struct NewInode<T: FileSystem>(ARef<Inode<T>>, Origin);
+
+/// What becomes of a [`NewInode`] that is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It was being read: it becomes bad.
+    Disk,
+    /// It was being made: it is deleted.
+    Created,
+}
 
 impl<T: FileSystem> Deref for NewInode<T> {
     type Target = Inode<T>;
@@ -289,10 +299,20 @@ impl<T: FileSystem> NewInode<T> {
     /// `raw` is an inode of `T`, the caller owns a reference on it and is the one who fills it.
     pub(super) unsafe fn from_raw(raw: *mut bindings::inode) -> Self {
         // SAFETY: The caller's promise.
-        Self(unsafe { Inode::own(raw) })
+        Self(unsafe { Inode::own(raw) }, Origin::Disk)
     }
 
-    fn raw(&mut self) -> &mut bindings::inode {
+    /// Takes over a reference on an inode with `I_NEW` that has just been made: one that is dropped is deleted.
+    ///
+    /// # Safety
+    ///
+    /// As [`from_raw`](Self::from_raw).
+    pub(super) unsafe fn created(raw: *mut bindings::inode) -> Self {
+        // SAFETY: The caller's promise.
+        Self(unsafe { Inode::own(raw) }, Origin::Created)
+    }
+
+    pub(super) fn raw(&mut self) -> &mut bindings::inode {
         // SAFETY: While the inode is new, nobody but the holder of `self` touches its plain fields.
         unsafe { &mut *self.0.as_raw() }
     }
@@ -380,9 +400,17 @@ impl<T: FileSystem> NewInode<T> {
 
 impl<T: FileSystem> Drop for NewInode<T> {
     fn drop(&mut self) {
-        // `iget_failed` gives up a reference, and so does the field: take one more.
-        let extra = ARef::into_raw(self.0.clone());
+        // What is called gives up a reference, and so does the field: take one more.
+        let extra = ARef::into_raw(self.0.clone()).as_ptr().cast();
         // SAFETY: The inode is new; the reference given up is `extra`.
-        unsafe { bindings::iget_failed(extra.as_ptr().cast()) };
+        unsafe {
+            match self.1 {
+                Origin::Disk => bindings::iget_failed(extra),
+                Origin::Created => {
+                    bindings::clear_nlink(extra);
+                    bindings::discard_new_inode(extra);
+                }
+            }
+        }
     }
 }

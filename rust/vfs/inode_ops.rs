@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be done with an inode by name or by itself: `struct inode_operations`.
+//! What can be done with an inode by name or by itself: `struct inode_operations`, which
+//! [`inode_table`](super::inode_table) makes of the trait here.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
-    dentry::Dentry,
-    inode::Inode,
-    iomap::{self, IomapOperations},
+    fileattr::FileAttr,
+    idmap::IdMap,
+    inode::{Inode, NewInode},
+    inode_write::SetAttr,
+    iomap::IomapOperations,
     stat::Stat,
     FileSystem,
 };
-use crate::bindings;
-use core::marker::PhantomData;
-use kernel::{
-    error::{from_result, VTABLE_DEFAULT_ERROR},
-    prelude::*,
-    sync::aref::ARef,
-};
+use kernel::{error::VTABLE_DEFAULT_ERROR, prelude::*, sync::aref::ARef};
 
-/// Operations on an inode. A type implements those that its kind of file has.
+/// Operations on an inode. A type implements those that its kind of file has. Those that change a directory are
+/// called with its lock held for writing, and names are 1 to 255 bytes long unless said otherwise.
 #[vtable]
 pub(crate) trait InodeOperations {
     /// The file system.
@@ -27,7 +25,8 @@ pub(crate) trait InodeOperations {
     /// Where the file's blocks are, for FIEMAP; [`iomap::NoMap`] for what has none.
     type Map: IomapOperations<FS = Self::FS>;
 
-    /// Finds a name in the directory. `dir` is locked, at least shared. A name that does not exist is `None`.
+    /// Finds a name of any length in the directory. `dir` is locked, at least shared. A name that does not exist is
+    /// `None`.
     fn lookup(_dir: &Inode<Self::FS>, _name: &[u8]) -> Result<Option<ARef<Inode<Self::FS>>>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -36,60 +35,92 @@ pub(crate) trait InodeOperations {
     fn getattr(_inode: &Inode<Self::FS>, _stat: &mut Stat<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+
+    /// Makes a file, directory, device, FIFO or socket and enters it in `dir`, which does not have the name.
+    fn create(_dir: &Inode<Self::FS>, _name: &[u8], _what: &New<'_>) -> Result<NewInode<Self::FS>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a symbolic link and enters it in `dir`, which does not have the name.
+    fn symlink(
+        _dir: &Inode<Self::FS>,
+        _name: &[u8],
+        _target: &[u8],
+        _idmap: IdMap<'_>,
+    ) -> Result<NewInode<Self::FS>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a regular file that has one link but no name. It loses that link later, without a further call.
+    fn tmpfile(_dir: &Inode<Self::FS>, _what: &New<'_>) -> Result<NewInode<Self::FS>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Enters a file, which is locked too, under one more name.
+    fn link(_inode: &Inode<Self::FS>, _dir: &Inode<Self::FS>, _name: &[u8]) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Removes the name of a file that is not a directory. Both are locked.
+    fn unlink(_dir: &Inode<Self::FS>, _name: &[u8], _inode: &Inode<Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Removes a directory, if it is empty. Both are locked.
+    fn rmdir(_dir: &Inode<Self::FS>, _name: &[u8], _inode: &Inode<Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Renames. Both directories are locked, and so are the inodes that are replaced or move from one to the other.
+    fn rename(_what: &Rename<'_, Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Changes owner, mode, times or size. The inode is locked.
+    fn setattr(_change: SetAttr<'_, Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Answers which attributes of `chattr(1)` the file has.
+    fn fileattr_get(_inode: &Inode<Self::FS>, _attr: &mut FileAttr<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets them. The inode is locked, and what the VFS can check has been checked.
+    fn fileattr_set(_inode: &Inode<Self::FS>, _attr: &FileAttr<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
-/// The C table of `O`.
-pub(super) struct InodeTable<O>(PhantomData<O>);
+/// What a new file is to be.
+#[derive(Clone, Copy)]
+pub(crate) struct New<'a> {
+    /// Type and permission bits.
+    pub(crate) mode: u16,
+    /// The kernel's device number, for a device.
+    pub(crate) device: u32,
+    /// The map of the mount that the call came through.
+    pub(crate) idmap: IdMap<'a>,
+}
 
-impl<O: InodeOperations> InodeTable<O> {
-    pub(super) const OPS: bindings::inode_operations = bindings::inode_operations {
-        lookup: if O::HAS_LOOKUP { Some(Self::lookup) } else { None },
-        getattr: if O::HAS_GETATTR { Some(Self::getattr) } else { None },
-        // The VFS follows `i_link` itself and calls this only where there is none.
-        get_link: if O::Map::IS_LINK { Some(bindings::simple_get_link) } else { None },
-        fiemap: if O::Map::HAS_MAP { Some(Self::fiemap) } else { None },
-        ..super::none()
-    };
-
-    unsafe extern "C" fn lookup(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        _flags: c_uint,
-    ) -> *mut bindings::dentry {
-        // SAFETY: "Callback pointer" for both; `dir` is locked, which keeps the name stable.
-        let (dir, name) = unsafe { (Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry)) };
-        let found = match O::lookup(dir, name.name()) {
-            Ok(found) => found,
-            Err(error) => return error.to_ptr(),
-        };
-        let raw = found.map_or(core::ptr::null_mut(), |inode| ARef::into_raw(inode).as_ptr().cast());
-        // SAFETY: `dentry` is new; our reference on the inode, if any, goes to it.
-        unsafe { bindings::d_splice_alias(raw, dentry) }
-    }
-
-    unsafe extern "C" fn getattr(
-        idmap: *mut bindings::mnt_idmap,
-        path: *const bindings::path,
-        raw: *mut bindings::kstat,
-        mask: u32,
-        _flags: c_uint,
-    ) -> c_int {
-        // SAFETY: "Callback pointer" for all; the path's dentry has an inode of `O::FS`.
-        let (inode, mut stat) = unsafe {
-            let inode = (*(*path).dentry).d_inode;
-            bindings::generic_fillattr(idmap, mask, inode, raw);
-            (Inode::from_raw(inode), Stat::from_raw(raw))
-        };
-        from_result(|| O::getattr(inode, &mut stat).map(|()| 0))
-    }
-
-    unsafe extern "C" fn fiemap(
-        inode: *mut bindings::inode,
-        info: *mut bindings::declared::fiemap_extent_info,
-        start: u64,
-        len: u64,
-    ) -> c_int {
-        // SAFETY: "Callback pointer"; the inode is of the file system that the table is for.
-        unsafe { iomap::fiemap::<O::Map>(Inode::from_raw(inode), info.cast(), start, len) }
-    }
+/// What to rename. The target's place is in the same volume and not inside the source.
+pub(crate) struct Rename<'a, FS: FileSystem> {
+    /// The source's directory.
+    pub(crate) from: &'a Inode<FS>,
+    /// The source's name.
+    pub(crate) name: &'a [u8],
+    /// The source.
+    pub(crate) inode: &'a Inode<FS>,
+    /// The target's directory.
+    pub(crate) to: &'a Inode<FS>,
+    /// The target's name.
+    pub(crate) new_name: &'a [u8],
+    /// What has the target's name so far. A directory only if the source is one, unless both are exchanged.
+    pub(crate) target: Option<&'a Inode<FS>>,
+    /// Source and target change places.
+    pub(crate) exchange: bool,
+    /// A white-out, a device 0:0, takes the source's place.
+    pub(crate) whiteout: bool,
+    /// The map of the mount that the call came through.
+    pub(crate) idmap: IdMap<'a>,
 }

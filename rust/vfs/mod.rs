@@ -7,7 +7,8 @@
 //! | [`fs_type`] | `file_system_type` | registration, the inode cache, nothing left after unload |
 //! | [`context`] | `fs_context` | mount and remount: options, then [`FileSystem::fill_super`] |
 //! | [`super_block`] | `super_block` | the mounted volume; [`super_block::NewSuperBlock`] while it is being set up |
-//! | [`inode`] | `inode` | the file system's data beside each inode; new → live |
+//! | [`inode`], [`inode_new`], [`inode_write`] | `inode` | the file system's data beside each inode; blank → new → live; changes |
+//! | [`idmap`], [`fileattr`] | `mnt_idmap`, `file_kattr` | users of a mount; attributes of `chattr(1)` |
 //! | [`inode_ops`], [`file_ops`], [`aops`] | operation tables | a trait each, made into a C table |
 //! | [`dentry`], [`dir`] | `dentry`, `dir_context` | names; emitting directory entries |
 //! | [`folio`], [`block_state`], [`readahead`] | `folio`, `readahead_control` | page cache memory and its life |
@@ -43,8 +44,13 @@ pub(crate) mod file;
 pub(crate) mod file_ops;
 pub(crate) mod folio;
 pub(crate) mod fs_type;
+pub(crate) mod fileattr;
+pub(crate) mod idmap;
 pub(crate) mod inode;
+pub(crate) mod inode_new;
 pub(crate) mod inode_ops;
+mod inode_table;
+pub(crate) mod inode_write;
 pub(crate) mod iomap;
 pub(crate) mod readahead;
 pub(crate) mod stat;
