@@ -10,6 +10,7 @@
 #include <linux/blkdev.h>
 #include <linux/buffer_head.h>
 #include <linux/compat.h>
+#include <linux/cred.h>
 #include <linux/exportfs.h>
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
@@ -22,6 +23,7 @@
 #include <linux/mm.h>
 #include <linux/mpage.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/statfs.h>
 #include <linux/swap.h>

@@ -192,6 +192,32 @@ void rfs_write_buffer(struct buffer_head *bh)
 	write_dirty_buffer(bh, REQ_SYNC);
 }
 
+bool rfs_current_is_user(uid_t uid)
+{
+	return uid_eq(current_fsuid(), make_kuid(&init_user_ns, uid));
+}
+
+bool rfs_current_in_group(gid_t gid)
+{
+	return in_group_p(make_kgid(&init_user_ns, gid));
+}
+
+void rfs_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool rfs_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+/* Zero for a device that takes no discards. */
+u64 rfs_bdev_discard_granularity(struct block_device *bdev)
+{
+	return bdev_max_discard_sectors(bdev) ? bdev_discard_granularity(bdev) : 0;
+}
+
 bool rfs_inode_is_new(struct inode *inode)
 {
 	return inode_state_read_once(inode) & I_NEW;

@@ -57,6 +57,7 @@ int rfs_blk_status_to_errno(blk_status_t status);
 bool rfs_bdev_write_cache(struct block_device *bdev);
 u64 rfs_bdev_nr_bytes(struct block_device *bdev);
 bool rfs_bdev_read_only(struct block_device *bdev);
+u64 rfs_bdev_discard_granularity(struct block_device *bdev);
 
 /* Buffers. */
 struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block);
@@ -71,6 +72,12 @@ bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);
 bool rfs_buffer_dirty(struct buffer_head *bh);
 void rfs_write_buffer(struct buffer_head *bh);
+
+/* The current task. */
+bool rfs_current_is_user(uid_t uid);
+bool rfs_current_in_group(gid_t gid);
+void rfs_cond_resched(void);
+bool rfs_fatal_signal_pending(void);
 
 /* Inodes. */
 bool rfs_inode_is_new(struct inode *inode);

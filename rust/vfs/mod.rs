@@ -14,6 +14,7 @@
 //! | [`folio`], [`block_state`], [`readahead`] | `folio`, `readahead_control` | page cache memory and its life |
 //! | [`bio`] | `bio` | I/O on runs of sectors: open → in flight → done |
 //! | [`buffer`] | `buffer_head` | metadata blocks |
+//! | [`task`] | `current` | rights of the caller, the time of day |
 //! | [`iomap`] | `iomap_ops` | direct I/O, SEEK_HOLE/DATA, FIEMAP, swap files |
 //!
 //! All `unsafe` of the project is here and in [`bindings`](crate::bindings). A file system built on these modules
@@ -57,6 +58,8 @@ pub(crate) mod stat;
 pub(crate) mod super_block;
 pub(crate) mod super_ops;
 pub(crate) mod sync;
+#[allow(dead_code)]
+pub(crate) mod task;
 pub(crate) mod trace;
 
 use context::ParamValue;

@@ -291,11 +291,29 @@ pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(raw: *mut bindings::super
     }
 }
 
-/// Waits until all metadata of the volume that is dirty is on the device.
+/// The volume as a device.
 impl<T: FileSystem> SuperBlock<T> {
     /// Writes every dirty buffer of the device and waits. Fails with `EIO`.
     pub(crate) fn sync_device(&self) -> Result {
         // SAFETY: The super block is live and its device open.
         to_result(unsafe { bindings::sync_blockdev((*self.as_raw()).s_bdev) })
+    }
+
+    /// The least number of bytes that the device discards at once; `None` if it takes no discards.
+    pub(crate) fn discard_granularity(&self) -> Option<u64> {
+        // SAFETY: As above.
+        let bytes = unsafe { bindings::rfs_bdev_discard_granularity((*self.as_raw()).s_bdev) };
+        (bytes != 0).then_some(bytes)
+    }
+
+    /// Tells the device that `len` blocks from `block` hold nothing of value. Sleeps. Fails with `EOPNOTSUPP` where
+    /// it has no use for that, and with `EIO`.
+    pub(crate) fn discard(&self, block: u64, len: u64) -> Result {
+        let bits = self.block_bits().saturating_sub(bindings::SECTOR_SHIFT) & 63;
+        // SAFETY: As above. The blocks are free: nobody reads or writes them meanwhile.
+        to_result(unsafe {
+            let device = (*self.as_raw()).s_bdev;
+            bindings::blkdev_issue_discard(device, block << bits, len << bits, bindings::GFP_NOFS)
+        })
     }
 }

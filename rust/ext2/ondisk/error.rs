@@ -124,6 +124,12 @@ complaints! {
         /// A group counts more things than it can have.
         GroupCount { group: u32, what: &'static str, value: u32, limit: u32 } =>
             "group {group}: {value} {what}, at most {limit} possible",
+        /// A group's bitmap of blocks has a block as free that holds metadata.
+        MetadataFree { group: u32, block: u32 } =>
+            "group {group}: the bitmap has metadata block {block} as free",
+        /// A group's bitmap of inodes has an inode as free that is reserved.
+        ReservedFree { group: u32, ino: u32 } =>
+            "group {group}: the bitmap has reserved inode {ino} as free",
         /// The inode number is zero or beyond the volume's inodes.
         InodeOutOfRange { ino: u32, limit: u32 } => "inode number {ino} not in 1..={limit}",
         /// The inode is reserved for the format's own use and is no file.

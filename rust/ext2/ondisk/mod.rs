@@ -15,6 +15,7 @@
 //! | [`dirent`]     | What names does a directory block hold?                             |
 //! | [`dirent_write`], [`inode_write`] | How are those changed?                           |
 //! | [`bitmap`]     | Which blocks and inodes are free?                                   |
+//! | [`policy`]     | Which of the free ones are taken?                                  |
 //! | [`path`]       | Through which pointers is a file block reached?                     |
 //! | [`error`]      | What was wrong, in one line?                                        |
 //!
@@ -47,6 +48,7 @@ pub mod inode;
 pub mod inode_write;
 pub mod mount;
 pub mod path;
+pub mod policy;
 pub mod raw;
 mod shape;
 pub mod superblock;
