@@ -9,6 +9,8 @@
 //! | planner | [`plan`] | decides which bytes join which bio and why a bio is sent; pure |
 //! | submitter | [`submit`] | builds and sends the bios; traces each with its reason |
 //! | reading | [`read`] | `read_folio` and `readahead` |
+//! | writing | [`write`] | `write_begin`, `write_end`, page faults, zeroing: into the page cache |
+//! | writeback | [`writeback`] | `writepages`: from the page cache to the disk |
 //!
 //! A folio that is one piece of I/O joins the open bio and carries no state of its own. A folio that is several, and
 //! one of which only some blocks need I/O, gets a [`BlockState`](crate::vfs::block_state::BlockState).
@@ -20,6 +22,8 @@
 pub(crate) mod plan;
 pub(crate) mod read;
 mod submit;
+pub(crate) mod write;
+pub(crate) mod writeback;
 
 use crate::vfs::{
     inode::Inode,
@@ -51,6 +55,24 @@ impl<T: BlockMap> IomapOperations for ReadMap<T> {
             return Err(EROFS);
         }
         extent(inode, position, len)
+    }
+}
+
+/// A file system's block map as `iomap` wants it, for reading and for writing over blocks that exist.
+pub(crate) struct FileMap<T>(PhantomData<T>);
+
+impl<T: BlockMap> IomapOperations for FileMap<T> {
+    type FS = T;
+    const HAS_MAP: bool = true;
+
+    fn begin(inode: &Inode<T>, position: u64, len: u64, purpose: Purpose) -> Result<Extent> {
+        let found = extent(inode, position, len)?;
+        // A write that grows the file or fills a hole goes through the page cache, which gives it blocks in time.
+        let grows = position.saturating_add(len) > inode.size();
+        if purpose.write && (found.address.is_none() || grows) {
+            return Err(ENOTBLK);
+        }
+        Ok(found)
     }
 }
 

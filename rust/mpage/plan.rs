@@ -165,6 +165,13 @@ impl Planner {
         }
     }
 
+    /// Takes note of a new size of the file, in bytes.
+    pub fn set_size(&mut self, size: u64) {
+        let mask = (1u64 << self.block_bits) - 1;
+        self.io_end = size.saturating_add(mask) & !mask;
+        self.window_end = self.window_end.max(size);
+    }
+
     /// Begins the range of `len` bytes at `pos`, both whole blocks. Ranges come in ascending order and do not
     /// overlap; bytes left out between two of them need no I/O.
     pub fn range(&mut self, pos: u64, len: u64) {
@@ -183,6 +190,11 @@ impl Planner {
             self.run = Some(run);
         }
         fits
+    }
+
+    /// Forgets the run mapped last: it may be void.
+    pub fn forget_run(&mut self) {
+        self.run = None;
     }
 
     /// The last run that was mapped, if the next byte lies in it.

@@ -145,7 +145,7 @@ impl Pieces {
     /// From now on counts pieces in the folio's record. Everything before `done` (bytes) has been zeroed.
     fn count<T: BlockMap>(&mut self, inode: &Inode<T>, folio: &LockedFolio<'_>, done: u64) -> Result {
         inode.trace_per_block(folio.pos(), folio.size(), Direction::Read);
-        let state = folio.make_state(inode.block_bits())?;
+        let state = folio.make_state(inode.block_bits());
         state.set_uptodate(0..blocks(inode, done));
         state.begin_read(1);
         self.counted = true;

@@ -18,6 +18,11 @@ pub(super) const LIMITS: Limits = Limits { segments: MAX_SEGMENTS, bytes: MAX_BY
 /// Bytes in a page: the least that a segment of a bio holds of a large run.
 const PAGE_SHIFT: u32 = 12;
 
+/// Segments for a bio into which `bytes` may go. One more for a first piece that begins inside a page.
+pub(super) fn segments_for(bytes: u64) -> u32 {
+    u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(1)
+}
+
 /// The bio being built for a window of reads.
 pub(super) struct ReadBio<'a, T> {
     inode: &'a Inode<T>,
@@ -41,8 +46,7 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         }
         let fresh = self.open.is_none();
         self.send(Reason::Full);
-        let segments = u32::try_from(expected >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(1);
-        let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
+        let mut open = OpenBio::read(self.inode.sb(), sector, segments_for(expected), self.ahead);
         // An empty bio has room for one piece.
         let _ = open.append(folio, range);
         self.open = Some(open);

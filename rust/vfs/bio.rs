@@ -13,11 +13,13 @@
 use super::{
     folio::{Folio, LockedFolio},
     super_block::SuperBlock,
+    ticket::Ticket,
+    writeback::Writeback,
     FileSystem,
 };
 use crate::bindings;
 use core::ops::Range;
-use kernel::prelude::*;
+use kernel::{error::to_result, prelude::*, sync::Arc, types::ForeignOwnable};
 
 /// The most segments of one bio.
 pub(crate) const MAX_SEGMENTS: u32 = bindings::BIO_MAX_VECS;
@@ -39,6 +41,31 @@ impl OpenBio {
     pub(crate) fn read<T: FileSystem>(sb: &SuperBlock<T>, sector: u64, segments: u32, ahead: bool) -> Self {
         let op = bindings::req_op_REQ_OP_READ | if ahead { REQ_RAHEAD } else { 0 };
         Self::open(sb, sector, segments, op, end_read)
+    }
+
+    /// Opens a bio for writing from `sector` on, as the pass of writeback wants it done.
+    pub(crate) fn write<T: FileSystem>(
+        pass: &mut Writeback<'_, T>,
+        sector: u64,
+        segments: u32,
+    ) -> Self {
+        let inode = pass.inode();
+        // SAFETY: The pass's control is ours.
+        let flags = unsafe { bindings::rfs_wbc_to_write_flags(pass.control()) };
+        let bio = Self::open(inode.sb(), sector, segments, bindings::req_op_REQ_OP_WRITE | flags, end_write);
+        // SAFETY: The bio is ours; the inode is live and the pass's control is ours.
+        unsafe {
+            (*bio.raw).bi_write_hint = (*inode.as_raw()).i_write_hint;
+            bindings::rfs_bio_init_wbc(bio.raw, pass.control());
+        }
+        bio
+    }
+
+    /// Lets the bio hold `ticket` until it ends. Once for each bio.
+    pub(crate) fn hold(&mut self, ticket: &Arc<Ticket>) {
+        ticket.enter();
+        // SAFETY: The bio is ours, and its end takes the reference back.
+        unsafe { (*self.raw).bi_private = ticket.clone().into_foreign().cast() };
     }
 
     fn open<T: FileSystem>(
@@ -96,6 +123,43 @@ impl OpenBio {
         added
     }
 
+    /// Appends `range` (bytes) of a folio under writeback. `false` if the bio has no room. The folio's writeback ends
+    /// with its last piece, as for [`append`](Self::append).
+    #[must_use]
+    pub(crate) fn append_dirty<T: FileSystem>(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: &LockedFolio<'_>,
+        range: Range<u64>,
+    ) -> bool {
+        let len = range.end.saturating_sub(range.start) as usize;
+        let added = self.append(folio, range);
+        if added {
+            // SAFETY: The pass's control is ours, and the folio is alive.
+            unsafe { bindings::wbc_account_cgroup_owner(pass.control(), folio.as_raw(), len) };
+        }
+        added
+    }
+
+    /// Reads `range` (bytes) of a locked folio from `sector` and waits. Fails with what the device says.
+    pub(crate) fn read_now<T: FileSystem>(
+        sb: &SuperBlock<T>,
+        sector: u64,
+        folio: &LockedFolio<'_>,
+        range: Range<u64>,
+    ) -> Result {
+        let mut bio = Self::open(sb, sector, 1, bindings::req_op_REQ_OP_READ, end_read);
+        // An empty bio has room for one piece.
+        let _ = bio.append(folio, range);
+        // SAFETY: The bio is ours again when the wait is over. The wait has an end of its own in place of `end_read`.
+        unsafe {
+            (*bio.raw).bi_end_io = None;
+            let result = to_result(bindings::submit_bio_wait(bio.raw));
+            bindings::bio_put(bio.raw);
+            result
+        }
+    }
+
     /// Sends the bio.
     pub(crate) fn send(self) {
         // SAFETY: The bio is ours and has its end set; it goes to the block layer.
@@ -138,9 +202,39 @@ unsafe extern "C" fn end_read_folio(
     }
 }
 
-/// What a bio's status means.
-pub(super) fn status(status: bindings::blk_status_t) -> Result {
-    // SAFETY: A look-up in a table.
-    kernel::error::to_result(unsafe { bindings::rfs_blk_status_to_errno(status) })
+/// The end of a bio that wrote.
+unsafe extern "C" fn end_write(bio: *mut bindings::bio) {
+    // SAFETY: The block layer gives the bio back; the callback gets its folios, each kept alive by its writeback.
+    // `bi_private` is null or the ticket that `hold` put there.
+    unsafe {
+        let mut status = to_result(bindings::rfs_blk_status_to_errno((*bio).bi_status));
+        // The ticket knows of the failure before anybody who waits for the folios can ask it.
+        let ticket = (*bio).bi_private.cast::<Ticket>();
+        let ticket: Option<Arc<Ticket>> =
+            (!ticket.is_null()).then(|| Arc::from_foreign(ticket.cast()));
+        if let Some(ticket) = &ticket {
+            ticket.note(status.is_ok());
+        }
+        bindings::rfs_bio_for_each_folio(bio, Some(end_write_folio), (&raw mut status).cast());
+        bindings::bio_put(bio);
+        if let Some(ticket) = ticket {
+            ticket.leave(true);
+        }
+    }
 }
 
+unsafe extern "C" fn end_write_folio(
+    folio: *mut bindings::folio,
+    _offset: usize,
+    _len: usize,
+    context: *mut c_void,
+) {
+    // SAFETY: Called for each piece of a bio in `end_write`; the folio is under writeback, and `context` is its
+    // `status`.
+    let (folio, status) = unsafe { (Folio::from_raw(folio), *context.cast::<Result>()) };
+    if let Err(error) = status {
+        folio.set_mapping_error(error);
+    }
+    // SAFETY: This piece has ended.
+    unsafe { folio.end_write_piece() };
+}

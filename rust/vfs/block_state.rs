@@ -9,6 +9,7 @@
 //! The record is made and dropped under the folio lock. Its bits and counts are atomic, because completions run in
 //! interrupts and on any processor.
 
+use super::no_fail::{no_fail_box, Array};
 use core::ops::Range;
 use kernel::{
     prelude::*,
@@ -21,26 +22,21 @@ const INLINE_WORDS: usize = 1;
 /// A set of bits, one a block of the folio.
 enum Words {
     Inline([Atomic<u64>; INLINE_WORDS]),
-    Heap(KVec<Atomic<u64>>),
+    Heap(Array),
 }
 
 impl Words {
-    fn new(blocks: u32) -> Result<Self> {
-        let words = (blocks as usize).div_ceil(64);
-        if words <= INLINE_WORDS {
-            return Ok(Self::Inline([const { Atomic::new(0) }; INLINE_WORDS]));
+    fn new(blocks: u32) -> Self {
+        match (blocks as usize).div_ceil(64) {
+            words if words <= INLINE_WORDS => Self::Inline([const { Atomic::new(0) }; INLINE_WORDS]),
+            words => Self::Heap(Array::new(words)),
         }
-        let mut heap = KVec::with_capacity(words, GFP_KERNEL)?;
-        for _ in 0..words {
-            heap.push(Atomic::new(0), GFP_KERNEL)?;
-        }
-        Ok(Self::Heap(heap))
     }
 
     fn words(&self) -> &[Atomic<u64>] {
         match self {
             Self::Inline(words) => words,
-            Self::Heap(words) => words,
+            Self::Heap(words) => words.as_slice(),
         }
     }
 
@@ -120,26 +116,24 @@ pub(crate) struct BlockState {
 }
 
 impl BlockState {
-    /// A record for `blocks` blocks, all up to date if `uptodate` and all dirty if `dirty`. Fails with `ENOMEM`.
-    pub(super) fn new(blocks: u32, uptodate: bool, dirty: bool) -> Result<KBox<Self>> {
-        let state = KBox::new(
-            Self {
-                blocks,
-                uptodate: Words::new(blocks)?,
-                dirty: Words::new(blocks)?,
-                reading: Atomic::new(0),
-                failed: Atomic::new(false),
-                writing: Atomic::new(0),
-            },
-            GFP_KERNEL,
-        )?;
+    /// A record for `blocks` blocks, all up to date if `uptodate` and all dirty if `dirty`. May sleep for memory, but
+    /// does not fail: writeback has to go on when memory is short.
+    pub(super) fn new(blocks: u32, uptodate: bool, dirty: bool) -> KBox<Self> {
+        let state = no_fail_box(Self {
+            blocks,
+            uptodate: Words::new(blocks),
+            dirty: Words::new(blocks),
+            reading: Atomic::new(0),
+            failed: Atomic::new(false),
+            writing: Atomic::new(0),
+        });
         if uptodate {
             state.uptodate.set(0..blocks);
         }
         if dirty {
             state.dirty.set(0..blocks);
         }
-        Ok(state)
+        state
     }
 
     /// The number of blocks of the folio.
@@ -198,9 +192,9 @@ impl BlockState {
         self.writing.fetch_add(pieces, ordering::Full);
     }
 
-    /// Gives one piece back; `true` for the last one.
+    /// Gives one piece back; `true` for the last one, and where none was counted.
     pub(crate) fn end_write(&self) -> bool {
-        self.writing.fetch_sub(1u32, ordering::Full) == 1
+        self.writing.load(ordering::Acquire) == 0 || self.writing.fetch_sub(1u32, ordering::Full) == 1
     }
 
     /// Whether all blocks are up to date.

@@ -7,14 +7,15 @@
 use super::{
     dir::DirEmitter,
     file::File,
+    folio::{CachedFolio, LockedFolio},
     inode::Inode,
     iomap::{self, IomapOperations},
     FileSystem,
 };
 use crate::bindings;
-use core::marker::PhantomData;
+use core::{marker::PhantomData, ops::Range};
 use kernel::{
-    error::{from_result, VTABLE_DEFAULT_ERROR},
+    error::{from_result, to_result, VTABLE_DEFAULT_ERROR},
     prelude::*,
 };
 
@@ -29,9 +30,86 @@ pub(crate) trait FileOperations {
     /// Whether the file's bytes are in the page cache of its own inode.
     const HAS_DATA: bool;
 
+    /// Whether the file can be written.
+    const WRITES: bool = false;
+
+    /// The file is about to be written from `position` on, past its end at `size` (bytes): makes what lies behind its
+    /// old end zeroes. The inode is locked for writing.
+    fn prepare_extension(_inode: &Inode<Self::FS>, _size: u64, _position: u64) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page is about to be written through a shared mapping: sets space aside for its folio, which is locked, up to
+    /// date and in the file, and makes it dirty. `ENOSPC` becomes `SIGBUS`.
+    fn page_mkwrite(_inode: &Inode<Self::FS>, _folio: &LockedFolio<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes the file durable. Called without locks. An error of the data is reported besides.
+    fn sync(_inode: &Inode<Self::FS>, _range: &SyncRange<'_, Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// `fallocate(2)` on `bytes` of the file. Inode and page cache are locked.
+    fn allocate(_inode: &Inode<Self::FS>, _how: Allocation, _bytes: Range<u64>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Hands on directory entries from the emitter's position. The directory is locked, shared.
     fn iterate(_file: &File<Self::FS>, _out: &mut DirEmitter<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// What `fallocate(2)` is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allocation {
+    /// Give blocks to holes.
+    Allocate {
+        /// The file does not grow.
+        keep_size: bool,
+    },
+    /// Take blocks away; the range reads as zeroes, and the file keeps its size.
+    PunchHole,
+    /// Make the range zeroes that have blocks.
+    ZeroRange {
+        /// The file does not grow.
+        keep_size: bool,
+    },
+}
+
+impl Allocation {
+    /// What a mode asks for; `None` for one that is not known here.
+    fn from_mode(mode: u32) -> Option<Self> {
+        let keep_size = mode & bindings::FALLOC_FL_KEEP_SIZE != 0;
+        match mode & !bindings::FALLOC_FL_KEEP_SIZE {
+            bindings::FALLOC_FL_ALLOCATE_RANGE => Some(Self::Allocate { keep_size }),
+            bindings::FALLOC_FL_PUNCH_HOLE if keep_size => Some(Self::PunchHole),
+            bindings::FALLOC_FL_ZERO_RANGE => Some(Self::ZeroRange { keep_size }),
+            _ => None,
+        }
+    }
+}
+
+/// What `fsync(2)` was asked for.
+pub(crate) struct SyncRange<'a, T: FileSystem> {
+    inode: &'a Inode<T>,
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    data_only: bool,
+}
+
+impl<T: FileSystem> SyncRange<'_, T> {
+    /// Writes the dirty pages and waits. An error is one that was not told to this open file before.
+    pub(crate) fn write_and_wait(&self) -> Result {
+        // SAFETY: The file is that of the call.
+        to_result(unsafe { bindings::file_write_and_wait_range(self.file, self.start, self.end) })
+    }
+
+    /// Whether the inode has to be written too: it has changed in a way that was asked for.
+    pub(crate) fn needs_inode(&self) -> bool {
+        self.inode.is_dirty(self.data_only)
     }
 }
 
@@ -45,8 +123,16 @@ impl<O: FileOperations> FileTable<O> {
         iterate_shared: if O::HAS_ITERATE { Some(Self::iterate) } else { None },
         read_iter: if O::HAS_DATA { Some(Self::read_iter) } else { None },
         splice_read: if O::HAS_DATA { Some(Self::splice_read) } else { None },
-        mmap_prepare: if O::HAS_DATA { Some(bindings::generic_file_readonly_mmap_prepare) } else { None },
+        write_iter: if O::WRITES { Some(Self::write_iter) } else { None },
+        splice_write: if O::WRITES { Some(bindings::iter_file_splice_write) } else { None },
+        mmap_prepare: match (O::HAS_DATA, O::WRITES) {
+            (true, true) => Some(Self::mmap_prepare),
+            (true, false) => Some(bindings::generic_file_readonly_mmap_prepare),
+            _ => None,
+        },
         open: if O::HAS_DATA { Some(Self::open) } else { None },
+        fsync: if O::HAS_SYNC { Some(Self::fsync) } else { None },
+        fallocate: if O::HAS_ALLOCATE { Some(Self::fallocate) } else { None },
         fop_flags: bindings::FOP_BUFFER_RASYNC,
         ..super::none()
     };
@@ -106,6 +192,12 @@ impl<O: FileOperations> FileTable<O> {
             let max = (*inode.sb().as_raw()).s_maxbytes;
             match whence as u32 {
                 bindings::SEEK_HOLE | bindings::SEEK_DATA => {
+                    // What is only in memory has no place that could be told from a hole.
+                    if inode.has_dirty_pages() {
+                        if let Err(error) = inode.write_and_wait(&(0..inode.size())) {
+                            return error.to_errno().into();
+                        }
+                    }
                     let locked = inode.lock_shared();
                     let found = iomap::seek::<O::Map>(inode, offset, whence);
                     drop(locked);
@@ -114,5 +206,162 @@ impl<O: FileOperations> FileTable<O> {
                 _ => bindings::generic_file_llseek_size(file, offset, whence, max, inode.size() as i64),
             }
         }
+    }
+}
+
+/// Writing.
+impl<O: FileOperations> FileTable<O> {
+    unsafe extern "C" fn write_iter(iocb: *mut bindings::kiocb, from: *mut bindings::iov_iter) -> isize {
+        // SAFETY: "Callback pointer" for both.
+        unsafe {
+            let inode: &Inode<O::FS> = File::from_raw((*iocb).ki_filp).inode();
+            let nowait = (*iocb).ki_flags & bindings::IOCB_NOWAIT as c_int != 0;
+            let locked = match nowait {
+                true => inode.try_lock(),
+                false => Some(inode.lock()),
+            };
+            let Some(locked) = locked else {
+                return EAGAIN.to_errno() as isize;
+            };
+            let written = Self::write_locked(inode, iocb, from);
+            drop(locked);
+            if written > 0 { bindings::rfs_generic_write_sync(iocb, written) } else { written }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The arguments are those of a write call on `inode`, which is locked for writing.
+    unsafe fn write_locked(
+        inode: &Inode<O::FS>,
+        iocb: *mut bindings::kiocb,
+        from: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: The caller's promise.
+        unsafe {
+            let allowed = bindings::generic_write_checks(iocb, from);
+            if allowed <= 0 {
+                return allowed;
+            }
+            let modified = bindings::kiocb_modified(iocb);
+            if modified != 0 {
+                return modified as isize;
+            }
+            let (position, size) = (u64::try_from((*iocb).ki_pos).unwrap_or(0), inode.size());
+            if position > size {
+                if let Err(error) = O::prepare_extension(inode, size, position) {
+                    return error.to_errno() as isize;
+                }
+            }
+            if (*iocb).ki_flags & bindings::IOCB_DIRECT as c_int == 0 {
+                return bindings::generic_perform_write(iocb, from);
+            }
+            let direct = iomap::direct_write::<O::Map>(iocb, from);
+            if direct < 0 && direct != -(bindings::ENOTBLK as isize) {
+                return direct;
+            }
+            let direct = direct.max(0);
+            if bindings::rfs_iov_iter_count(from) == 0 {
+                return direct;
+            }
+            if (*iocb).ki_flags & bindings::IOCB_NOWAIT as c_int != 0 {
+                return if direct > 0 { direct } else { EAGAIN.to_errno() as isize };
+            }
+            // Where the file has no blocks yet the bytes go through the page cache, and out of it at once.
+            (*iocb).ki_flags &= !(bindings::IOCB_DIRECT as c_int);
+            let buffered = bindings::generic_perform_write(iocb, from);
+            bindings::direct_write_fallback(iocb, from, direct, buffered)
+        }
+    }
+
+    unsafe extern "C" fn fsync(file: *mut bindings::file, start: i64, end: i64, data_only: c_int) -> c_int {
+        // SAFETY: "Callback pointer".
+        let inode = unsafe { File::<O::FS>::from_raw(file) }.inode();
+        let range = SyncRange { inode, file, start, end, data_only: data_only != 0 };
+        let synced = from_result(|| O::sync(inode, &range).map(|()| 0));
+        // SAFETY: "Callback pointer". An error of writeback that came meanwhile is told here, once.
+        let error = unsafe { bindings::file_check_and_advance_wb_err(file) };
+        if synced != 0 { synced } else { error }
+    }
+
+    unsafe extern "C" fn fallocate(file: *mut bindings::file, mode: c_int, offset: i64, len: i64) -> c_long {
+        // SAFETY: "Callback pointer".
+        let inode = unsafe { File::<O::FS>::from_raw(file) }.inode();
+        let result = from_result(|| -> Result<c_int> {
+            let how = Allocation::from_mode(mode as u32).ok_or_else(super::errno::EOPNOTSUPP)?;
+            let start = u64::try_from(offset)?;
+            let end = start.checked_add(u64::try_from(len)?).ok_or(EFBIG)?;
+            let _locked = inode.lock();
+            let grows = !matches!(how, Allocation::PunchHole) && end > inode.size();
+            if grows {
+                // SAFETY: The inode is live and locked.
+                to_result(unsafe { bindings::inode_newsize_ok(inode.as_raw(), i64::try_from(end)?) })?;
+            }
+            inode.wait_for_direct();
+            // SAFETY: "Callback pointer".
+            to_result(unsafe { bindings::file_modified(file) })?;
+            let _no_faults = inode.lock_invalidate();
+            O::allocate(inode, how, start..end).map(|()| 0)
+        });
+        result as c_long
+    }
+
+    unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
+        // SAFETY: "Callback pointer".
+        unsafe {
+            bindings::rfs_file_accessed((*desc).file);
+            (*desc).vm_ops = &Self::VM_OPS;
+        }
+        0
+    }
+
+    const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        fault: Some(bindings::filemap_fault),
+        map_pages: Some(bindings::filemap_map_pages),
+        page_mkwrite: Some(Self::page_mkwrite),
+        ..super::none()
+    };
+
+    unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: "Callback pointer"; the mapping's file is one of `O::FS`, and the folio is referenced by the fault.
+        unsafe {
+            let file = bindings::rfs_fault_file(fault);
+            let inode: &Inode<O::FS> = File::from_raw(file).inode();
+            let sb = inode.sb().as_raw();
+            bindings::rfs_sb_start_pagefault(sb);
+            bindings::file_update_time(file);
+            bindings::rfs_filemap_invalidate_lock_shared((*inode.as_raw()).i_mapping);
+            let result = Self::make_writable(inode, bindings::rfs_fault_folio(fault));
+            bindings::rfs_filemap_invalidate_unlock_shared((*inode.as_raw()).i_mapping);
+            bindings::rfs_sb_end_pagefault(sb);
+            match result {
+                Ok(()) => bindings::vm_fault_reason_VM_FAULT_LOCKED,
+                Err(error) => bindings::rfs_vmf_fs_error(error.to_errno()),
+            }
+        }
+    }
+
+    /// Locks the folio of a fault and makes it ready to be written. On success it stays locked.
+    ///
+    /// # Safety
+    ///
+    /// `folio` is referenced by the fault.
+    unsafe fn make_writable(inode: &Inode<O::FS>, folio: *mut bindings::folio) -> Result {
+        // SAFETY: The caller's promise; one reference more goes with the guard.
+        let cached = unsafe {
+            bindings::rfs_folio_get(folio);
+            bindings::rfs_folio_lock(folio);
+            CachedFolio::from_raw(folio)
+        };
+        // Truncated while it was waited for: the fault is done over, and fails if the file ends before.
+        // SAFETY: The inode is live.
+        if cached.mapping() != unsafe { (*inode.as_raw()).i_mapping } || cached.pos() >= inode.size() {
+            return Err(EFAULT);
+        }
+        let locked = cached.locked();
+        O::page_mkwrite(inode, &locked)?;
+        locked.wait_stable();
+        cached.leave_locked();
+        Ok(())
     }
 }

@@ -120,6 +120,20 @@ impl Folio {
         unsafe { bindings::folio_end_writeback(self.as_raw()) };
     }
 
+    /// Ends one piece of writeback, and with the last one the writeback.
+    ///
+    /// # Safety
+    ///
+    /// The folio is under writeback (state 3), and a piece of it has ended that was counted in its record, or was its
+    /// only one.
+    pub(super) unsafe fn end_write_piece(&self) {
+        // A folio that was given away whole may have got a record since: then nothing is counted there.
+        if self.state().is_none_or(|state| state.end_write()) {
+            // SAFETY: The caller's promise; it was the last piece.
+            unsafe { self.end_writeback() };
+        }
+    }
+
     /// Notes an error of the file's data, to be told once to everybody who syncs it.
     pub(super) fn set_mapping_error(&self, error: Error) {
         // SAFETY: A folio under I/O has a mapping.
@@ -161,19 +175,67 @@ impl<'a> LockedFolio<'a> {
         }
     }
 
-    /// The record of its blocks (of `1 << block_bits` bytes), made if it has none. Fails with `ENOMEM`.
-    pub(crate) fn make_state(&self, block_bits: u32) -> Result<&BlockState> {
+    /// The record of its blocks (of `1 << block_bits` bytes), made if it has none. May sleep for memory.
+    pub(crate) fn make_state(&self, block_bits: u32) -> &BlockState {
         if let Some(state) = self.0.state() {
-            return Ok(state);
+            return state;
         }
         let _nofs = NoFsScope::new();
-        let blocks = u32::try_from(self.size() >> block_bits)?;
-        let state = KBox::into_raw(BlockState::new(blocks, self.is_uptodate(), self.is_dirty())?);
+        let blocks = u32::try_from(self.size() >> block_bits).unwrap_or(u32::MAX);
+        let state = KBox::into_raw(BlockState::new(blocks, self.is_uptodate(), self.is_dirty()));
         // SAFETY: "Typed private": the folio is locked and has no record. The box lives on in it.
         unsafe {
             bindings::rfs_folio_attach_private(self.as_raw(), state.cast());
-            Ok(&*state)
+            &*state
         }
+    }
+
+    /// Notes that `range` (bytes) of the folio, of a file with blocks of `1 << block_bits` bytes, has to be written.
+    pub(crate) fn set_dirty(&self, range: Range<u64>, block_bits: u32) {
+        let whole = range.start >> block_bits == 0
+            && range.end.saturating_add((1 << block_bits) - 1) >> block_bits >= self.size() >> block_bits;
+        if !whole || self.0.state().is_some() {
+            let state = self.make_state(block_bits);
+            let end = range.end.saturating_add((1 << block_bits) - 1) >> block_bits;
+            state.set_dirty((range.start >> block_bits) as u32..end as u32);
+        }
+        // SAFETY: The folio is locked and in the mapping.
+        unsafe { bindings::filemap_dirty_folio(self.mapping(), self.as_raw()) };
+    }
+
+    /// Notes that the whole folio holds what the file holds.
+    pub(crate) fn set_uptodate(&self) {
+        // SAFETY: The folio is locked.
+        unsafe { bindings::rfs_folio_mark_uptodate(self.as_raw()) };
+    }
+
+    /// Puts the folio, which is no longer dirty, under writeback: from now on [`Folio`]s of it are in state 3.
+    pub(crate) fn start_writeback(&self) {
+        // SAFETY: The folio is locked, and not under writeback: a pass waits for that first.
+        unsafe { bindings::rfs_folio_start_writeback(self.as_raw()) };
+    }
+
+    /// Ends a piece of writeback that never reached a bio.
+    pub(crate) fn skip_write_piece(&self) {
+        // SAFETY: `start_writeback` came before, and the piece was counted.
+        unsafe { self.0.end_write_piece() };
+    }
+
+    /// Notes an error of the file's data, to be told once to everybody who syncs it.
+    pub(crate) fn note_error(&self, error: Error) {
+        self.0.set_mapping_error(error);
+    }
+
+    /// Makes the folio dirty again: it could not be written now, and has to be later.
+    pub(crate) fn redirty<T: super::FileSystem>(&self, pass: &mut super::writeback::Writeback<'_, T>) {
+        // SAFETY: The folio is locked and the pass's control is ours.
+        unsafe { bindings::folio_redirty_for_writepage(pass.control(), self.as_raw()) };
+    }
+
+    /// Waits until the folio's bytes may change, where the device needs them stable while it writes.
+    pub(super) fn wait_stable(&self) {
+        // SAFETY: The folio is locked.
+        unsafe { bindings::folio_wait_stable(self.as_raw()) };
     }
 
     /// Takes the record away, if there is one.
@@ -211,5 +273,86 @@ impl Drop for LockedFolio<'_> {
     fn drop(&mut self) {
         // SAFETY: The folio is locked by us.
         unsafe { bindings::folio_unlock(self.as_raw()) };
+    }
+}
+
+/// A locked folio with a reference of its own, as writes to the page cache hold it.
+#[must_use = "the folio is unlocked and given up when it is dropped"]
+pub(crate) struct CachedFolio(&'static Folio);
+
+impl CachedFolio {
+    /// Takes over a lock and a reference.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is a page cache folio that the caller has locked and references, and gives both to us.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::folio) -> Self {
+        // SAFETY: The caller's promise; the reference keeps the folio as long as `self` exists.
+        Self(unsafe { Folio::from_raw(raw) })
+    }
+
+    /// The folio that holds byte `pos` of the file, made if it is not in the cache, and then of up to `len` bytes.
+    /// Sleeps unless `nowait`. Fails with `ENOMEM`, or `EAGAIN` if `nowait`.
+    pub(crate) fn get<T: super::FileSystem>(
+        inode: &super::inode::Inode<T>,
+        pos: u64,
+        len: u64,
+        nowait: bool,
+    ) -> Result<Self> {
+        let pos = i64::try_from(pos)?;
+        // SAFETY: The inode is live, and so is its mapping; what comes back is locked and referenced.
+        unsafe {
+            let mapping = (*inode.as_raw()).i_mapping;
+            let folio = bindings::rfs_write_begin_folio(mapping, pos, len as usize, nowait);
+            kernel::error::from_err_ptr(folio).map(|folio| Self::from_raw(folio))
+        }
+    }
+
+    /// The folio that holds byte `pos`, if it is in the cache. Sleeps.
+    pub(crate) fn find<T: super::FileSystem>(inode: &super::inode::Inode<T>, pos: u64) -> Option<Self> {
+        // SAFETY: As `get`.
+        unsafe {
+            let mapping = (*inode.as_raw()).i_mapping;
+            let index = (pos >> bindings::PAGE_SHIFT) as usize;
+            let folio = bindings::rfs_filemap_lock_folio(mapping, index);
+            kernel::error::from_err_ptr(folio).ok().map(|folio| Self::from_raw(folio))
+        }
+    }
+
+    /// The lock alone, without the right to give it up.
+    pub(crate) fn locked(&self) -> mem::ManuallyDrop<LockedFolio<'_>> {
+        mem::ManuallyDrop::new(LockedFolio(self.0))
+    }
+
+    /// Gives up the reference, and leaves the folio locked: somebody else references it, and unlocks it.
+    pub(super) fn leave_locked(self) {
+        let raw = self.into_raw();
+        // SAFETY: The reference is ours.
+        unsafe { bindings::rfs_folio_put(raw) };
+    }
+
+    /// Gives lock and reference to the VFS.
+    pub(super) fn into_raw(self) -> *mut bindings::folio {
+        let raw = self.0.as_raw();
+        mem::forget(self);
+        raw
+    }
+}
+
+impl Deref for CachedFolio {
+    type Target = Folio;
+
+    fn deref(&self) -> &Folio {
+        self.0
+    }
+}
+
+impl Drop for CachedFolio {
+    fn drop(&mut self) {
+        // SAFETY: Lock and reference are ours.
+        unsafe {
+            bindings::folio_unlock(self.0.as_raw());
+            bindings::rfs_folio_put(self.0.as_raw());
+        }
     }
 }

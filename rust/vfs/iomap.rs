@@ -196,6 +196,20 @@ pub(super) unsafe fn direct_read<M: IomapOperations>(
     unsafe { bindings::iomap_dio_rw(iocb, to, &IomapTable::<M>::OPS, ptr::null(), 0, ptr::null_mut(), 0) }
 }
 
+/// Writes past the page cache, where the file has blocks. `ENOTBLK` where it has none: the caller goes on through the
+/// page cache.
+///
+/// # Safety
+///
+/// `iocb` and `from` are those of a write call on a file of `M::FS`, which is locked for writing.
+pub(super) unsafe fn direct_write<M: IomapOperations>(
+    iocb: *mut bindings::kiocb,
+    from: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The caller's promise; the tables live for ever.
+    unsafe { bindings::iomap_dio_rw(iocb, from, &IomapTable::<M>::OPS, ptr::null(), 0, ptr::null_mut(), 0) }
+}
+
 /// `SEEK_HOLE` and `SEEK_DATA` from `offset`. The inode is locked, shared.
 ///
 /// # Safety

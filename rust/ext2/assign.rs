@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Giving blocks to a file: first space is reserved, then, when pages go to disk, blocks are chosen for the whole of a
+//! reserved extent at once.
+
+use super::{
+    alloc::{Budget, Request},
+    map::{self, Walk},
+    ondisk::path,
+    overlay::Found,
+    state::{Extent, MapState, Pass, State},
+    Ext2, Inode,
+};
+use crate::{
+    mpage::{
+        plan::{Place, Run},
+        write::{Chosen, WriteMap},
+    },
+    vfs::ticket::Ticket,
+};
+use core::ops::Range;
+use kernel::{prelude::*, sync::Arc};
+
+/// The most blocks that are chosen at once: longer than any group, so that one row can be a group's worth.
+const MOST: u32 = 1 << 16;
+
+impl WriteMap for Ext2 {
+    fn reserve(inode: &Inode, first: u64, len: u64) -> Result {
+        let range = block_range(first, len)?;
+        let mut state = inode.data().map.write();
+        reserve(inode, &mut state, range)
+    }
+
+    fn map_write(inode: &Inode, first: u64, max: u64) -> Result<Chosen> {
+        let block = u32::try_from(first).map_err(|_| EFBIG)?;
+        let mut state = inode.data().map.write();
+        let found = match state.overlay.find(block) {
+            Found::Nothing(until) => {
+                let room = u64::from(until.saturating_sub(block)).max(1);
+                let run = Walk::new(inode).map(&state.pointers, first, max.min(room))?;
+                if run.place != Place::Hole {
+                    return Ok(Chosen { run: Run { boundary: false, ..run }, fresh: false });
+                }
+                // Dirty without a reservation: somebody changed the page who never asked. It is not too late.
+                reserve(inode, &mut state, block..block.saturating_add(1))?;
+                state.overlay.find(block)
+            }
+            found => found,
+        };
+        let Found::Extent(extent) = found else {
+            return Err(EIO);
+        };
+        let (disk, len) = match extent.state {
+            State::Reserved => choose(inode, &mut state, &extent)?,
+            State::Allocated(disk) | State::Submitted(disk, _) => (disk, extent.len),
+        };
+        let run = Run { first, len: len.into(), place: Place::Mapped(disk.into()), boundary: false };
+        Ok(Chosen { run, fresh: true })
+    }
+
+    fn submitted(inode: &Inode, blocks: Range<u64>, ticket: &Arc<Ticket>) -> Result {
+        let range = block_range(blocks.start, blocks.end.saturating_sub(blocks.start))?;
+        let mut state = inode.data().map.write();
+        let mut block = range.start;
+        while block < range.end {
+            let Found::Extent(extent) = state.overlay.find(block) else {
+                return Err(EIO);
+            };
+            let end = extent.end().min(range.end);
+            let (State::Allocated(disk) | State::Submitted(disk, _)) = extent.state else {
+                return Err(EIO);
+            };
+            state.overlay.change(block..end, State::Submitted(disk, Pass(ticket.clone())))?;
+            block = end;
+        }
+        Ok(())
+    }
+
+    fn map_version(inode: &Inode) -> u64 {
+        inode.data().map.read().truncations
+    }
+
+    fn has_space(inode: &Inode, block: u64) -> Result<bool> {
+        let state = inode.data().map.read();
+        match state.overlay.find(u32::try_from(block).map_err(|_| EFBIG)?) {
+            Found::Extent(_) => Ok(true),
+            Found::Nothing(_) => {
+                let run = Walk::new(inode).map(&state.pointers, block, 1)?;
+                Ok(run.place != Place::Hole)
+            }
+        }
+    }
+}
+
+/// A range of file blocks in the width in which the format counts them. `EFBIG` past that.
+pub(super) fn block_range(first: u64, len: u64) -> Result<Range<u32>> {
+    let end = first.checked_add(len).ok_or(EFBIG)?;
+    let start = u32::try_from(first).map_err(|_| EFBIG)?;
+    Ok(start..u32::try_from(end).map_err(|_| EFBIG)?)
+}
+
+/// Sets space aside for the holes in `range`.
+pub(super) fn reserve(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
+    let mut block = range.start;
+    while block < range.end {
+        block = match state.overlay.find(block) {
+            Found::Extent(extent) => extent.end(),
+            Found::Nothing(until) => reserve_gap(inode, state, block..until.min(range.end))?,
+        };
+    }
+    Ok(())
+}
+
+/// Sets space aside for the first run of `gap` if it is a hole. Gives the block after the run.
+fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<u32> {
+    let wanted = gap.end.saturating_sub(gap.start).max(1);
+    let run = map::look_up(inode, state, gap.start.into(), wanted.into())?;
+    let len = u32::try_from(run.len).unwrap_or(u32::MAX).min(wanted);
+    let end = gap.start.saturating_add(len);
+    if run.place == Place::Hole {
+        let need = u64::from(len).saturating_add(pointer_blocks(inode, state, gap.start..end));
+        inode.sb().reserve_blocks(need)?;
+        let extent = Extent { first: gap.start, len, state: State::Reserved };
+        state.overlay.add(extent).inspect_err(|_| inode.sb().release_blocks(need))?;
+        state.reserved = state.reserved.saturating_add(need);
+    }
+    Ok(end)
+}
+
+/// The most pointer blocks that it can take to link `range`, beyond those counted for the extent before it.
+fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
+    let bits = inode.block_bits();
+    let leaf = |block: u32| block.checked_sub(path::DIRECT).map(|block| block >> bits.saturating_sub(2));
+    let Some(last) = leaf(range.end.saturating_sub(1)) else {
+        return 0;
+    };
+    let first = leaf(range.start).unwrap_or(0);
+    let counted = range.start.checked_sub(1).is_some_and(|before| {
+        leaf(before) == Some(first) && matches!(state.overlay.find(before), Found::Extent(_))
+    });
+    let leaves = u64::from(last.saturating_sub(first)).saturating_add(u64::from(!counted));
+    let per_block = 1u64 << bits.saturating_sub(2);
+    let above = match u64::from(last) {
+        0 => 0,
+        leaf if leaf <= per_block => 1,
+        _ => 2u64.saturating_add(leaves >> bits.saturating_sub(2)).saturating_add(1),
+    };
+    leaves.saturating_add(if leaves > 0 { above } else { 0 })
+}
+
+/// Chooses blocks for a reserved extent, or for as much of it as lies in a row on disk. Gives the first and how many.
+pub(super) fn choose(inode: &Inode, state: &mut MapState, extent: &Extent) -> Result<(u32, u32)> {
+    let sb = inode.sb();
+    let goal = goal(inode, state, extent.first)?;
+    let len = extent.len.min(MOST);
+    let request = Request { goal, len, from: Budget::Reserved, owner: inode.ino() };
+    let run = sb.allocate(&request)?;
+    let end = extent.first.saturating_add(run.len);
+    if let Err(error) = state.overlay.change(extent.first..end, State::Allocated(run.start)) {
+        sb.return_run(run.start, run.len);
+        // What was taken from the reservation goes back into it: the extent is still reserved.
+        sb.reserve_blocks(run.len.into())?;
+        return Err(error);
+    }
+    state.reserved = state.reserved.saturating_sub(run.len.into());
+    state.last_block = run.start.saturating_add(run.len.saturating_sub(1));
+    inode.add_sectors(sectors(inode, run.len));
+    super::commit::list(inode, state)?;
+    Ok((run.start, run.len))
+}
+
+/// Blocks as 512-byte sectors.
+pub(super) fn sectors(inode: &Inode, blocks: u32) -> i64 {
+    i64::from(blocks) << inode.block_bits().saturating_sub(9)
+}
+
+/// Where the block should best lie: after the one before it in the file, or after the last one chosen.
+fn goal(inode: &Inode, state: &MapState, block: u32) -> Result<u32> {
+    if let Some(before) = block.checked_sub(1) {
+        match state.overlay.find(before) {
+            Found::Extent(extent) => {
+                if let State::Allocated(disk) | State::Submitted(disk, _) = extent.state {
+                    return Ok(disk.saturating_add(1));
+                }
+            }
+            Found::Nothing(_) => {
+                let run = Walk::new(inode).map(&state.pointers, before.into(), 1)?;
+                if let Place::Mapped(disk) = run.place {
+                    return Ok(u32::try_from(disk).unwrap_or(0).saturating_add(1));
+                }
+            }
+        }
+    }
+    Ok(match state.last_block {
+        0 => inode.sb().first_goal(inode.ino()),
+        last => last.saturating_add(1),
+    })
+}

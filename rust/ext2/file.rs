@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done to a file as a whole: its length, its durability, its space.
+
+use super::{
+    assign, commit, cut,
+    overlay::Found,
+    state::{Pass, State},
+    Ext2, Inode,
+};
+use crate::{
+    mpage::write,
+    vfs::{
+        buffer::Buffer,
+        errno::EOPNOTSUPP,
+        file_ops::{Allocation, SyncRange},
+        ticket::Ticket,
+    },
+};
+use core::ops::Range;
+use kernel::prelude::*;
+
+/// Rounds a position up to whole blocks, and gives their number.
+fn blocks_up(inode: &Inode, bytes: u64) -> u32 {
+    let bits = inode.block_bits();
+    let mask = (1u64 << bits).saturating_sub(1);
+    u32::try_from(bytes.saturating_add(mask) >> bits).unwrap_or(u32::MAX)
+}
+
+/// The end of the block that holds byte `position`, or `position` if a block begins there.
+fn block_end(inode: &Inode, position: u64) -> u64 {
+    u64::from(blocks_up(inode, position)) << inode.block_bits()
+}
+
+/// Sets the file's size, in bytes. What a file that grows has behind its old end reads as zeroes. `i_rwsem` is held, or
+/// the inode cannot be reached any more. `EIO`, `ENOSPC`.
+pub(super) fn truncate(inode: &Inode, size: u64) -> Result {
+    inode.wait_for_direct();
+    let locked = inode.lock_invalidate();
+    let old = inode.size();
+    prepare_end(inode, old.min(size), size.max(old))?;
+    inode.set_size_and_cache(size);
+    let result = if size < old || size == 0 { cut::take(inode, blocks_up(inode, size)..u32::MAX) } else { Ok(()) };
+    drop(locked);
+    inode.mark_dirty();
+    result
+}
+
+/// Zeroes what the block at `end` holds past it, before the file's end moves away from there to or from `other`.
+///
+/// A shared mapping may have written there; the bytes must not show when the file grows over them.
+pub(super) fn prepare_end(inode: &Inode, end: u64, other: u64) -> Result {
+    let tail = block_end(inode, end).min(other.max(end));
+    if !inode.is_regular() || tail <= end {
+        return Ok(());
+    }
+    write::zero::<Ext2>(inode, end..tail)
+}
+
+/// `fsync(2)`: makes the file's bytes in `range` and everything that is needed to reach them durable. The file's name
+/// is its directory's affair.
+pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
+    let data = range.write_and_wait();
+    let linked = commit::commit(inode, commit::Extents::All);
+    let metadata = inode.sync_metadata();
+    let written = if range.needs_inode() { inode.write_now() } else { Ok(()) };
+    let flushed = inode.sb().flush_device();
+    data.and(linked).and(metadata).and(written).and(flushed)
+}
+
+/// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through
+/// `change_metadata`. The directory is locked for writing. `ENOSPC`.
+pub(super) fn dir_block(dir: &Inode, index: u64) -> Result<Buffer> {
+    let block = assign::block_range(index, 1)?;
+    let mut state = dir.data().map.write();
+    assign::reserve(dir, &mut state, block.clone())?;
+    let Found::Extent(extent) = state.overlay.find(block.start) else {
+        return Err(EIO);
+    };
+    let State::Reserved = extent.state else {
+        return Err(EIO);
+    };
+    let one = super::state::Extent { first: block.start, len: 1, state: State::Reserved };
+    let (disk, _) = assign::choose(dir, &mut state, &one)?;
+    let buffer = dir.sb().new_buffer(disk.into())?;
+    // The contents are in the buffer: a commit writes them first.
+    let arrived = Ticket::new()?;
+    arrived.leave(true);
+    state.overlay.change(block, State::Submitted(disk, Pass(arrived)))?;
+    Ok(buffer)
+}
+
+/// `fallocate(2)`. The inode is locked, and the invalidate lock is held. `ENOSPC`, `EOPNOTSUPP`, `EIO`.
+pub(super) fn allocate(inode: &Inode, how: Allocation, bytes: Range<u64>) -> Result {
+    let size = inode.size();
+    match how {
+        Allocation::Allocate { keep_size } => {
+            // Blocks past the end of a file have no place in the format: `e2fsck` takes them for damage.
+            if keep_size && bytes.end > size.max(block_end(inode, size)) {
+                return Err(EOPNOTSUPP());
+            }
+            fill_holes(inode, &bytes)?;
+            grow(inode, bytes.end, keep_size)
+        }
+        Allocation::PunchHole => punch(inode, &bytes),
+        Allocation::ZeroRange { keep_size } => {
+            if keep_size && bytes.end > size.max(block_end(inode, size)) {
+                return Err(EOPNOTSUPP());
+            }
+            punch(inode, &(bytes.start.min(size)..bytes.end.min(size)))?;
+            fill_holes(inode, &bytes)?;
+            grow(inode, bytes.end, keep_size)
+        }
+    }
+}
+
+/// Lets the file reach to `end`, unless it keeps its size.
+fn grow(inode: &Inode, end: u64, keep_size: bool) -> Result {
+    let size = inode.size();
+    if !keep_size && end > size {
+        prepare_end(inode, size, end)?;
+        inode.set_size_and_cache(end);
+    }
+    inode.set_modified_now();
+    inode.mark_dirty();
+    Ok(())
+}
+
+/// Makes a hole: whole blocks are taken from the file, parts of blocks zeroed.
+fn punch(inode: &Inode, bytes: &Range<u64>) -> Result {
+    let bits = inode.block_bits();
+    let end = bytes.end.min(block_end(inode, inode.size()));
+    if bytes.start >= end {
+        return Ok(());
+    }
+    let first = blocks_up(inode, bytes.start);
+    let last = u32::try_from(end >> bits).unwrap_or(u32::MAX);
+    let inner = u64::from(first) << bits..u64::from(last) << bits;
+    if inner.start >= inner.end {
+        write::zero::<Ext2>(inode, bytes.start..end)?;
+    } else {
+        write::zero::<Ext2>(inode, bytes.start..inner.start)?;
+        write::zero::<Ext2>(inode, inner.end..end)?;
+        inode.drop_cache(&inner);
+        cut::take(inode, first..last)?;
+    }
+    inode.set_modified_now();
+    inode.mark_dirty();
+    Ok(())
+}
+
+/// Gives blocks, zeroed on disk, to the holes in `bytes`.
+fn fill_holes(inode: &Inode, bytes: &Range<u64>) -> Result {
+    let bits = inode.block_bits();
+    // What is dirty gets its blocks the usual way; after this nothing in the range is on its way to the disk.
+    inode.write_and_wait(bytes)?;
+    let range = u32::try_from(bytes.start >> bits).map_err(|_| EFBIG)?..blocks_up(inode, bytes.end);
+    {
+        let mut state = inode.data().map.write();
+        assign::reserve(inode, &mut state, range.clone())?;
+    }
+    let mut block = range.start;
+    while block < range.end {
+        block = fill_hole(inode, block..range.end)?;
+    }
+    Ok(())
+}
+
+/// Gives blocks to the first extent of `range`, if it is reserved. Gives the block after it.
+fn fill_hole(inode: &Inode, range: Range<u32>) -> Result<u32> {
+    let (first, disk, len) = {
+        let mut state = inode.data().map.write();
+        let extent = match state.overlay.find(range.start) {
+            Found::Nothing(until) => return Ok(until.min(range.end)),
+            Found::Extent(extent) => extent,
+        };
+        let len = extent.end().min(range.end).saturating_sub(extent.first);
+        let extent = super::state::Extent { len, ..extent };
+        match extent.state {
+            State::Submitted(..) => return Ok(extent.end()),
+            State::Allocated(disk) => (extent.first, disk, len),
+            State::Reserved => {
+                let (disk, len) = assign::choose(inode, &mut state, &extent)?;
+                (extent.first, disk, len)
+            }
+        }
+    };
+    inode.sb().zero_blocks(disk.into(), len.into())?;
+    let arrived = Ticket::new()?;
+    arrived.leave(true);
+    let end = first.saturating_add(len);
+    let mut state = inode.data().map.write();
+    state.overlay.change(first..end, State::Submitted(disk, Pass(arrived)))?;
+    drop(state);
+    inode.mark_dirty();
+    Ok(end)
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known in memory of where one file's blocks lie, or will.
+
+use super::{
+    ondisk::inode::MAP_SIZE,
+    overlay::{self, Overlay, Store},
+};
+use crate::vfs::ticket::Ticket;
+use kernel::{prelude::*, sync::Arc};
+
+/// A ticket as part of an extent's state: two are equal if they are the same one.
+#[derive(Clone)]
+pub(super) struct Pass(pub(super) Arc<Ticket>);
+
+impl PartialEq for Pass {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(&*self.0, &*other.0)
+    }
+}
+
+/// An extent of the overlay.
+pub(super) type Extent = overlay::Extent<Pass>;
+/// The state of an extent.
+pub(super) type State = overlay::State<Pass>;
+
+/// The overlay's array.
+pub(super) struct Extents(KVec<Extent>);
+
+impl Store<Extent> for Extents {
+    type Error = Error;
+
+    fn items(&self) -> &[Extent] {
+        &self.0
+    }
+
+    fn items_mut(&mut self) -> &mut [Extent] {
+        &mut self.0
+    }
+
+    fn reserve(&mut self, more: usize) -> Result {
+        Ok(self.0.reserve(more, GFP_KERNEL)?)
+    }
+
+    fn insert(&mut self, index: usize, element: Extent) {
+        // The caller has made room.
+        let _ = self.0.insert_within_capacity(index, element);
+    }
+
+    fn remove(&mut self, index: usize) {
+        let _ = self.0.remove(index);
+    }
+}
+
+/// Where a file's blocks lie, or will. Under the lock [`Node::map`](super::inode::Node).
+pub(crate) struct MapState {
+    /// `i_block`: block pointers, the target of a fast symlink, or a device number.
+    pub(super) pointers: [u8; MAP_SIZE],
+    /// What is ahead of the pointers.
+    pub(super) overlay: Overlay<Extents>,
+    /// Blocks set aside for the reserved extents: for their data, and for the pointer blocks that they may need.
+    pub(super) reserved: u64,
+    /// Where the last block was chosen: after it the next one is looked for.
+    pub(super) last_block: u32,
+    /// How often blocks were taken from the file: a commit between its halves is void then.
+    pub(super) truncations: u64,
+    /// The volume knows that the file has to be committed.
+    pub(super) listed: bool,
+}
+
+impl MapState {
+    /// Nothing is known.
+    pub(super) fn new() -> Self {
+        Self {
+            pointers: [0; MAP_SIZE],
+            overlay: Overlay::new(Extents(KVec::new())),
+            reserved: 0,
+            last_block: 0,
+            truncations: 0,
+            listed: false,
+        }
+    }
+
+    /// Whether nothing is ahead of the pointers.
+    pub(super) fn is_settled(&self) -> bool {
+        self.overlay.extents().is_empty()
+    }
+}

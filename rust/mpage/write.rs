@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing into the page cache: `write_begin` and `write_end`, page faults for writing, and zeroing.
+//!
+//! What is written is only put aside here: space is reserved, and blocks are chosen when the pages go to disk
+//! ([`writeback`](super::writeback)).
+
+use super::{
+    plan::{Place, Run, SECTOR_SHIFT},
+    BlockMap,
+};
+use crate::vfs::{
+    bio::OpenBio,
+    folio::{CachedFolio, LockedFolio},
+    inode::Inode,
+    ticket::Ticket,
+};
+use core::ops::Range;
+use kernel::{prelude::*, sync::Arc};
+
+/// Where a file system's files will lie.
+pub(crate) trait WriteMap: BlockMap {
+    /// Sets space aside for those of the `len` blocks from file block `first` on that have none. Called with the
+    /// folio locked. Fails with `ENOSPC`.
+    fn reserve(inode: &Inode<Self>, first: u64, len: u64) -> Result;
+
+    /// Where the blocks from `first` on are to be written; chooses blocks for those that have only space set aside,
+    /// for the whole of it if that can be. At most `max` blocks are of use. Called with the folio locked, from writeback.
+    fn map_write(inode: &Inode<Self>, first: u64, max: u64) -> Result<Chosen>;
+
+    /// `blocks` of the file, fresh ones, are about to be sent: readers may now look for them on disk, but they must not
+    /// be reachable there before `ticket` is done, nor ever if that says that it failed.
+    fn submitted(inode: &Inode<Self>, blocks: Range<u64>, ticket: &Arc<Ticket>) -> Result;
+
+    /// Changes whenever blocks are taken from the file: what was mapped before is void then.
+    fn map_version(inode: &Inode<Self>) -> u64;
+
+    /// Whether the block has a place on disk or space set aside: whether it can hold anything but zeroes.
+    fn has_space(inode: &Inode<Self>, block: u64) -> Result<bool>;
+}
+
+/// Where blocks are to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen {
+    /// The run; mapped.
+    pub(crate) run: Run,
+    /// The blocks are not reachable on disk yet.
+    pub(crate) fresh: bool,
+}
+
+/// The blocks of a range of bytes, those that it only touches included.
+pub(super) fn touched(bytes: &Range<u64>, bits: u32) -> Range<u64> {
+    let mask = (1u64 << bits).saturating_sub(1);
+    bytes.start >> bits..bytes.end.saturating_add(mask) >> bits
+}
+
+/// A range of blocks of a folio, counted from its first.
+fn in_folio(folio: &LockedFolio<'_>, blocks: &Range<u64>, bits: u32) -> Range<u32> {
+    let first = folio.pos() >> bits;
+    blocks.start.saturating_sub(first) as u32..blocks.end.saturating_sub(first) as u32
+}
+
+/// `address_space_operations::write_begin`. The write may come to less than `len` bytes: the folio is the limit.
+pub(crate) fn write_begin<T: WriteMap>(
+    inode: &Inode<T>,
+    pos: u64,
+    len: u64,
+    nowait: bool,
+) -> Result<CachedFolio> {
+    let folio = CachedFolio::get(inode, pos, len, nowait)?;
+    let end = pos.saturating_add(len).min(folio.pos().saturating_add(folio.size()));
+    let blocks = touched(&(pos..end), inode.block_bits());
+    T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
+    if !folio.is_uptodate() {
+        fill_edges(inode, &folio.locked(), &(pos..end))?;
+    }
+    Ok(folio)
+}
+
+/// Makes those blocks valid that `bytes` covers in part only.
+fn fill_edges<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, bytes: &Range<u64>) -> Result {
+    let bits = inode.block_bits();
+    let mask = (1u64 << bits).saturating_sub(1);
+    let blocks = touched(bytes, bits);
+    let last = blocks.end.saturating_sub(1);
+    if bytes.start & mask != 0 || (last == blocks.start && bytes.end & mask != 0) {
+        fill_block(inode, folio, blocks.start)?;
+    }
+    if last != blocks.start && bytes.end & mask != 0 {
+        fill_block(inode, folio, last)?;
+    }
+    Ok(())
+}
+
+/// Makes one block of the folio valid, if it is not: reads it, or zeroes it if there is nothing to read.
+fn fill_block<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, block: u64) -> Result {
+    let bits = inode.block_bits();
+    let own = in_folio(folio, &(block..block.saturating_add(1)), bits);
+    let only = folio.size() >> bits == 1;
+    if folio.is_uptodate() || folio.state().is_some_and(|state| state.is_uptodate(own.clone())) {
+        return Ok(());
+    }
+    let bytes = u64::from(own.start) << bits..u64::from(own.end) << bits;
+    let place = match block << bits < inode.size() {
+        true => T::map(inode, block, 1)?.place,
+        false => Place::Hole,
+    };
+    match place {
+        Place::Hole => folio.zero(bytes),
+        Place::Mapped(disk) => {
+            let sector = disk << (bits.saturating_sub(SECTOR_SHIFT));
+            OpenBio::read_now(inode.sb(), sector, folio, bytes)?;
+        }
+    }
+    match only {
+        true => folio.set_uptodate(),
+        false => note_uptodate(folio, own, bits),
+    }
+    Ok(())
+}
+
+/// Notes blocks of a folio as up to date, and the folio when they all are.
+fn note_uptodate(folio: &LockedFolio<'_>, blocks: Range<u32>, bits: u32) {
+    let state = folio.make_state(bits);
+    state.set_uptodate(blocks);
+    if state.is_all_uptodate() {
+        folio.set_uptodate();
+    }
+}
+
+/// `address_space_operations::write_end`: `copied` of `len` bytes are in the folio at `pos`. Gives how many count: all,
+/// or less if the copy ended inside a block of which the rest is not valid. The file grows as far as that reaches.
+pub(crate) fn write_end<T: WriteMap>(
+    inode: &Inode<T>,
+    folio: CachedFolio,
+    pos: u64,
+    len: u64,
+    copied: u64,
+) -> u64 {
+    let bits = inode.block_bits();
+    let taken = if copied < len { whole_blocks(&folio.locked(), pos, copied, bits) } else { copied };
+    if taken == 0 {
+        return 0;
+    }
+    let end = pos.saturating_add(taken);
+    let locked = folio.locked();
+    if !folio.is_uptodate() {
+        let blocks = in_folio(&locked, &touched(&(pos..end), bits), bits);
+        match blocks.start == 0 && u64::from(blocks.end) >= folio.size() >> bits {
+            true => locked.set_uptodate(),
+            false => note_uptodate(&locked, blocks, bits),
+        }
+    }
+    let start = folio.pos();
+    locked.set_dirty(pos.saturating_sub(start)..end.saturating_sub(start), bits);
+    let old_size = inode.size();
+    let grown = end > old_size;
+    if grown {
+        inode.set_size(end);
+    }
+    drop(folio);
+    if old_size < pos {
+        inode.size_extended_from(old_size, pos);
+    }
+    if grown {
+        inode.mark_dirty();
+    }
+    taken
+}
+
+/// How much of a short copy can be kept: up to the last block that is valid.
+fn whole_blocks(folio: &LockedFolio<'_>, pos: u64, copied: u64, bits: u32) -> u64 {
+    let end = pos.saturating_add(copied);
+    let last = end >> bits;
+    let own = in_folio(folio, &(last..last.saturating_add(1)), bits);
+    let valid = folio.is_uptodate() || folio.state().is_some_and(|state| state.is_uptodate(own));
+    match valid {
+        true => copied,
+        false => (last << bits).saturating_sub(pos),
+    }
+}
+
+/// A page of a shared mapping is about to be written: sets space aside for the whole of its folio and makes it dirty.
+/// The folio is locked, up to date and in the file. Fails with `ENOSPC`.
+pub(crate) fn make_writable<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>) -> Result {
+    let bits = inode.block_bits();
+    let end = folio.pos().saturating_add(folio.size()).min(inode.size());
+    let blocks = touched(&(folio.pos()..end), bits);
+    T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
+    folio.set_dirty(0..end.saturating_sub(folio.pos()), bits);
+    Ok(())
+}
+
+/// Zeroes `bytes` of the file in the page cache. Blocks without space are zero already and left alone. The
+/// inode is locked.
+pub(crate) fn zero<T: WriteMap>(inode: &Inode<T>, bytes: Range<u64>) -> Result {
+    let bits = inode.block_bits();
+    let mut pos = bytes.start;
+    while pos < bytes.end {
+        let block_end = (pos >> bits).saturating_add(1) << bits;
+        let end = bytes.end.min(block_end);
+        if T::has_space(inode, pos >> bits)? {
+            zero_block(inode, pos..end)?;
+        }
+        pos = end;
+    }
+    Ok(())
+}
+
+/// Zeroes part of one block, which is then written like any other.
+fn zero_block<T: WriteMap>(inode: &Inode<T>, bytes: Range<u64>) -> Result {
+    let len = bytes.end.saturating_sub(bytes.start);
+    let folio = write_begin(inode, bytes.start, len, false)?;
+    let start = bytes.start.saturating_sub(folio.pos());
+    let locked = folio.locked();
+    locked.zero(start..start.saturating_add(len));
+    if !folio.is_uptodate() {
+        let blocks = in_folio(&locked, &touched(&bytes, inode.block_bits()), inode.block_bits());
+        note_uptodate(&locked, blocks, inode.block_bits());
+    }
+    locked.set_dirty(start..start.saturating_add(len), inode.block_bits());
+    Ok(())
+}

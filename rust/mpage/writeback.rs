@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writeback: dirty pages to the disk, in as few bios as its layout allows.
+
+use super::{
+    plan::{Place, Planner, Reason, Step},
+    submit::{segments_for, LIMITS},
+    write::{Chosen, WriteMap},
+};
+use crate::vfs::{
+    bio::OpenBio,
+    block_state::BlockState,
+    folio::LockedFolio,
+    inode::Inode,
+    ticket::Ticket,
+    trace::Direction,
+    writeback::{plugged, Writeback},
+};
+use core::ops::Range;
+use kernel::{prelude::*, sync::Arc};
+
+/// `address_space_operations::writepages`.
+///
+/// A folio that cannot be written for want of memory stays dirty. Any other failure is noted in the mapping, so that
+/// everybody who syncs the file is told once, and given to the caller.
+pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
+    let inode = pass.inode();
+    let range = pass.range();
+    inode.trace_window(range.start, range.end.saturating_sub(range.start), Direction::Write);
+    let ticket = Ticket::new()?;
+    let size = inode.size();
+    plugged(|| {
+        let mut writer = Writer {
+            inode,
+            size,
+            planner: Planner::new(inode.block_bits(), size, 0..size, LIMITS),
+            open: None,
+            ticket: &ticket,
+            version: 0,
+            fresh: false,
+            untold: 0..0,
+        };
+        while let Some(folio) = pass.next() {
+            if let Err(error) = writer.folio(pass, folio) {
+                pass.set_error(error);
+            }
+        }
+        if let Some(reason) = writer.planner.finish() {
+            if let Err(error) = writer.send(reason) {
+                pass.set_error(error);
+            }
+        }
+    });
+    ticket.leave(true);
+    pass.result()
+}
+
+/// One pass over a file.
+struct Writer<'a, T> {
+    inode: &'a Inode<T>,
+    /// The file's size when the pass began, in bytes.
+    size: u64,
+    planner: Planner,
+    open: Option<OpenBio>,
+    ticket: &'a Arc<Ticket>,
+    /// [`WriteMap::map_version`] when the run was mapped.
+    version: u64,
+    /// The run mapped last is one of blocks that are not reachable on disk yet.
+    fresh: bool,
+    /// Fresh blocks of the file in the open bio, of which the file system has not been told.
+    untold: Range<u64>,
+}
+
+/// A folio that is being given to bios.
+struct Pieces {
+    /// Given away whole: one piece.
+    single: bool,
+    /// Pieces are counted in the folio's record, and one count is held for the pass.
+    counted: bool,
+}
+
+impl<T: WriteMap> Writer<'_, T> {
+    /// Writes one folio, which is locked and no longer dirty.
+    fn folio(&mut self, pass: &mut Writeback<'_, T>, folio: LockedFolio<'_>) -> Result {
+        let bits = self.inode.block_bits();
+        // The file may have grown since the pass began, and what lies beyond its end is nobody's.
+        self.size = self.inode.size();
+        self.planner.set_size(self.size);
+        let version = T::map_version(self.inode);
+        if version != self.version {
+            self.version = version;
+            self.planner.forget_run();
+        }
+        let end = self.size.saturating_sub(folio.pos()).min(folio.size());
+        if end == 0 {
+            return Ok(());
+        }
+        let mask = (1u64 << bits).saturating_sub(1);
+        let io_end = end.saturating_add(mask) & !mask;
+        if end < io_end {
+            folio.zero(end..io_end);
+        }
+        folio.start_writeback();
+        let mut pieces = Pieces { single: false, counted: false };
+        let written = match folio.state() {
+            None => self.range(pass, &folio, 0..io_end, &mut pieces, true),
+            Some(state) => {
+                state.begin_write(1);
+                pieces.counted = true;
+                self.dirty_blocks(pass, &folio, state, (io_end >> bits) as u32, &mut pieces)
+            }
+        };
+        self.leave(pass, folio, &pieces, &written);
+        written
+    }
+
+    /// Writes the dirty blocks of a folio with a record, up to block `end`.
+    fn dirty_blocks(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: &LockedFolio<'_>,
+        state: &BlockState,
+        end: u32,
+        pieces: &mut Pieces,
+    ) -> Result {
+        let bits = self.inode.block_bits();
+        let mut rest = 0..end;
+        while let Some(blocks) = state.next_dirty(rest.clone()) {
+            rest.start = blocks.end;
+            let bytes = u64::from(blocks.start) << bits..u64::from(blocks.end) << bits;
+            // Before the I/O: whatever gets dirty from now on is to be written again.
+            state.clear_dirty(blocks.clone());
+            self.range(pass, folio, bytes, pieces, false)
+                .inspect_err(|_| state.set_dirty(blocks))?;
+        }
+        Ok(())
+    }
+
+    /// Plans and issues the writes of `bytes` of the folio. `whole` if that is all there is to write of it.
+    fn range(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: &LockedFolio<'_>,
+        bytes: Range<u64>,
+        pieces: &mut Pieces,
+        whole: bool,
+    ) -> Result {
+        self.planner.range(folio.pos().saturating_add(bytes.start), bytes.end.saturating_sub(bytes.start));
+        loop {
+            match self.planner.step() {
+                Step::Done => return Ok(()),
+                Step::Map { block, max } => self.map(block, max)?,
+                Step::Send(reason) => self.send(reason)?,
+                // A write map gives no holes.
+                Step::Zero { .. } => return Err(EIO),
+                Step::Append { offset, len, sector, ahead } => {
+                    let piece = bytes.start.saturating_add(offset)..bytes.start.saturating_add(offset).saturating_add(len);
+                    self.tell(folio, &piece)?;
+                    if whole && piece == bytes {
+                        pieces.single = true;
+                    } else {
+                        self.count(folio, pieces);
+                    }
+                    if !self.append(pass, folio, piece, sector, ahead)? {
+                        self.planner.restarted(len);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts one more piece in the folio's record, which is made if need be.
+    fn count(&self, folio: &LockedFolio<'_>, pieces: &mut Pieces) {
+        let state = folio.make_state(self.inode.block_bits());
+        if !pieces.counted {
+            self.inode.trace_per_block(folio.pos(), folio.size(), Direction::Write);
+            state.begin_write(1);
+            pieces.counted = true;
+        }
+        state.begin_write(1);
+    }
+
+    fn map(&mut self, block: u64, max: u64) -> Result {
+        let Chosen { run, fresh } = T::map_write(self.inode, block, max)?;
+        self.fresh = fresh;
+        let Place::Mapped(disk) = run.place else {
+            return Err(EIO);
+        };
+        self.inode.trace_map(run.first, run.len, Some(disk), false);
+        match self.planner.mapped(run) {
+            true => Ok(()),
+            false => Err(EIO),
+        }
+    }
+
+    /// Appends `range` of the folio to the open bio. `false` if that was full, and a new one was begun.
+    fn append(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: &LockedFolio<'_>,
+        range: Range<u64>,
+        sector: u64,
+        expected: u64,
+    ) -> Result<bool> {
+        if let Some(open) = &mut self.open {
+            if open.append_dirty(pass, folio, range.clone()) {
+                return Ok(true);
+            }
+        }
+        let first = self.open.is_none();
+        self.send(Reason::Full)?;
+        let mut open = OpenBio::write(pass, sector, segments_for(expected));
+        open.hold(self.ticket);
+        // An empty bio has room for one piece.
+        let _ = open.append_dirty(pass, folio, range);
+        self.open = Some(open);
+        Ok(first)
+    }
+
+    /// Notes that fresh blocks are about to join a bio. The file system is told of them a row at a time, before they
+    /// are sent: once a page is clean and gone, whoever needs it looks on the disk.
+    fn tell(&mut self, folio: &LockedFolio<'_>, piece: &Range<u64>) -> Result {
+        if !self.fresh {
+            return Ok(());
+        }
+        let bits = self.inode.block_bits();
+        let first = folio.pos().saturating_add(piece.start) >> bits;
+        let end = folio.pos().saturating_add(piece.end) >> bits;
+        if self.untold.end != first || self.untold.is_empty() {
+            self.tell_now()?;
+            self.untold.start = first;
+        }
+        self.untold.end = end;
+        Ok(())
+    }
+
+    fn tell_now(&mut self) -> Result {
+        let untold = core::mem::replace(&mut self.untold, 0..0);
+        match untold.is_empty() {
+            true => Ok(()),
+            false => T::submitted(self.inode, untold, self.ticket),
+        }
+    }
+
+    /// Sends the open bio, if there is one. The error is that of the file system, which could not be told: the bio goes
+    /// out all the same, and its blocks stay unreachable on disk.
+    fn send(&mut self, reason: Reason) -> Result {
+        let told = self.tell_now();
+        if let Some(open) = self.open.take() {
+            self.inode.trace_bio(open.sector(), open.bytes(), open.folios(), reason as u8, Direction::Write);
+            open.send();
+        }
+        told
+    }
+
+    /// Ends the pass over the folio: unlocks it, and leaves its writeback to its pieces in flight.
+    fn leave(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: LockedFolio<'_>,
+        pieces: &Pieces,
+        written: &Result,
+    ) {
+        match written {
+            Ok(()) => {}
+            Err(error) if *error == ENOMEM => folio.redirty(pass),
+            Err(error) => folio.note_error(*error),
+        }
+        if pieces.single {
+            drop(folio);
+        } else {
+            // Without a record nothing was given away, and this is the only end of the writeback.
+            folio.skip_write_piece();
+            drop(folio);
+        }
+    }
+}
