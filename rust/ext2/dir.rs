@@ -19,16 +19,52 @@ use crate::{
     mpage::{plan, BlockMap},
     vfs::{buffer::Buffer, dir::DirEmitter, errno::ENAMETOOLONG},
 };
-use kernel::{prelude::*, sync::aref::ARef};
+use core::ops::Range;
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{ordering::Relaxed, Atomic},
+    },
+};
 
 /// How many blocks of a directory are read ahead, and mapped at once; a power of two.
 const READ_AHEAD: u64 = 32;
 
 /// A directory while it is locked.
 pub(super) struct Dir<'a> {
-    inode: &'a Inode,
+    pub(super) inode: &'a Inode,
     sb: &'a SuperBlock,
-    format: DirFormat,
+    pub(super) format: DirFormat,
+}
+
+/// Where to begin to search a directory. Wrong numbers cost time only.
+pub(crate) struct Hints {
+    /// The block in which a name was found last.
+    found: Atomic<u64>,
+    /// The block in which there was room last, and all before which are full.
+    pub(super) room: Atomic<u64>,
+    /// Where an entry begins in that block, behind all that gives no room. True at any time, or zero.
+    pub(super) room_offset: Atomic<usize>,
+}
+
+impl Hints {
+    pub(super) fn new() -> Self {
+        Self { found: Atomic::new(0), room: Atomic::new(0), room_offset: Atomic::new(0) }
+    }
+}
+
+/// An entry that was found. It stays where it is while its directory is locked for writing and not added to.
+pub(super) struct Entry {
+    /// The block of the directory.
+    pub(super) index: u64,
+    pub(super) buffer: Buffer,
+    /// Where the entry before it in the block begins.
+    pub(super) before: Option<usize>,
+    /// First byte in the block, and first byte after the entry.
+    pub(super) place: Range<usize>,
+    /// The inode that it leads to.
+    pub(super) ino: u32,
 }
 
 impl<'a> Dir<'a> {
@@ -42,16 +78,16 @@ impl<'a> Dir<'a> {
     }
 
     /// Length in blocks.
-    fn blocks(&self) -> u64 {
+    pub(super) fn blocks(&self) -> u64 {
         self.inode.size() >> self.inode.block_bits()
     }
 
-    fn damaged(&self, block: u64, error: &ondisk::error::Error) -> Error {
+    pub(super) fn damaged(&self, block: u64, error: &ondisk::error::Error) -> Error {
         self.sb.damaged(Place { ino: self.inode.ino(), block }, error)
     }
 
     /// Reads a block, and begins to read those after it.
-    fn block(&self, index: u64) -> Result<Buffer> {
+    pub(super) fn block(&self, index: u64) -> Result<Buffer> {
         let ahead = index & (READ_AHEAD - 1) == 0;
         let want = if ahead { READ_AHEAD.min(self.blocks().saturating_sub(index)) } else { 1 };
         let run = Ext2::map(self.inode, index, want)?;
@@ -65,21 +101,68 @@ impl<'a> Dir<'a> {
         map::read_metadata(self.sb, self.inode.ino(), disk)
     }
 
-    /// Finds a name. `ENAMETOOLONG` for one that no entry can have.
-    pub(super) fn lookup(&self, name: &[u8]) -> Result<Option<ARef<Inode>>> {
+    /// Where the entry with this name is. The search begins in the block where the last one ended: names are asked
+    /// for and removed in the order in which they lie.
+    pub(super) fn find(&self, name: &[u8]) -> Result<Option<Entry>> {
         if name.len() > ondisk::dirent::NAME_MAX {
             return Err(ENAMETOOLONG());
         }
-        for index in 0..self.blocks() {
+        let hints = &self.inode.data().hints;
+        let blocks = self.blocks();
+        let first = hints.found.load(Relaxed).min(blocks.saturating_sub(1));
+        for index in Iterator::chain(first..blocks, 0..first) {
             let buffer = self.block(index)?;
-            let found = DirBlock::new(buffer.bytes(), self.format)
-                .find(name)
-                .map_err(|error| self.damaged(buffer.block(), &error))?;
-            if let Some(entry) = found {
-                return inode::get(self.sb, entry.ino).map(Some);
+            if let Some(entry) = self.find_in(index, buffer, name)? {
+                hints.found.store(index, Relaxed);
+                return Ok(Some(entry));
             }
         }
         Ok(None)
+    }
+
+    /// The entry with this name in one block.
+    fn find_in(&self, index: u64, buffer: Buffer, name: &[u8]) -> Result<Option<Entry>> {
+        let mut before = None;
+        for slot in DirBlock::new(buffer.bytes(), self.format).slots() {
+            let slot = slot.map_err(|error| self.damaged(buffer.block(), &error))?;
+            if slot.ino != 0 && slot.name == name {
+                let (ino, place) = (slot.ino, slot.offset..slot.end());
+                return Ok(Some(Entry { index, buffer, before, place, ino }));
+            }
+            before = Some(slot.offset);
+        }
+        Ok(None)
+    }
+
+    /// Finds a name. `ENAMETOOLONG` for one that no entry can have.
+    pub(super) fn lookup(&self, name: &[u8]) -> Result<Option<ARef<Inode>>> {
+        match self.find(name)? {
+            Some(entry) => inode::get(self.sb, entry.ino).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the directory has no entries but "." and "..".
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        for index in 0..self.blocks() {
+            let buffer = self.block(index)?;
+            let empty = DirBlock::new(buffer.bytes(), self.format).is_empty();
+            if !empty.map_err(|error| self.damaged(buffer.block(), &error))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The first block, in which ".." stands, and the number that stands there.
+    pub(super) fn parent(&self) -> Result<(Buffer, u32)> {
+        let buffer = self.block(0)?;
+        let own = u32::try_from(self.inode.ino())?;
+        let parent = DirBlock::new(buffer.bytes(), self.format)
+            .parent(own)
+            .map(|entry| entry.ino)
+            .map_err(|error| self.damaged(buffer.block(), &error))?;
+        Ok((buffer, parent))
     }
 
     /// Hands on entries from the emitter's position until it is full or the directory ends.

@@ -3,9 +3,20 @@
 //! Reading inodes, and what is kept for each.
 
 use super::{
+    attributes::Attributes,
+    dir::Hints,
     flags, map,
-    ondisk::{self, inode::Kind, inode::MAP_SIZE, raw::le32, time::Time},
-    ops,
+    children::Children,
+    ondisk::{
+        self,
+        error::Corruption,
+        inode::Kind,
+        raw::le32,
+        superblock::Superblock,
+        time::Time, //
+    },
+    ops, regular,
+    state::MapState,
     volume::Place,
     Ext2, Inode, SuperBlock,
 };
@@ -15,24 +26,36 @@ use crate::vfs::{
     super_block::Iget,
     sync::{new_rwsem, RwSem},
 };
-use kernel::{prelude::*, sync::aref::ARef};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{aref::ARef, Mutex},
+};
 
 /// What is kept for an inode in memory.
 #[pin_data]
 pub(crate) struct Node {
-    /// `i_block`: the pointers from which the file's blocks are found. Held for reading while they are followed.
+    /// Where the file's blocks lie, or will. Held for reading while its pointers are followed.
     #[pin]
-    pub(super) pointers: RwSem<[u8; MAP_SIZE]>,
-    /// `i_flags`: the attributes of `chattr(1)`.
-    pub(super) flags: u32,
-    /// When the file was made, if the inode has room for it.
-    pub(super) created: Option<Time>,
+    pub(super) map: RwSem<MapState>,
+    /// What an inode has beside the fields that the VFS keeps.
+    pub(super) attributes: Attributes,
+    /// Where to begin to search, in a directory.
+    pub(super) hints: Hints,
+    /// Files that were made in a directory and may not be on disk yet.
+    #[pin]
+    pub(super) children: Mutex<Children>,
 }
 
 impl Node {
     /// The data of an inode that has not been read.
     pub(super) fn new() -> impl PinInit<Self> {
-        pin_init!(Self { pointers <- new_rwsem!([0; MAP_SIZE]), flags: 0, created: None })
+        pin_init!(Self { 
+            map <- new_rwsem!(MapState::new()),
+            attributes: Attributes::new(),
+            hints: Hints::new(),
+            children <- new_mutex!(Children::new()),
+        })
     }
 }
 
@@ -42,10 +65,23 @@ pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
     sb.data().disk.geometry.check_file_ino(ino).map_err(|error| sb.damaged(place, &error))?;
     match sb.iget(ino.into())? {
         Iget::Live(inode) => Ok(inode),
-        Iget::New(inode) => read(sb, inode, ino).map_err(|error| match error {
-            Failure::Io(error) => error,
-            Failure::Disk(block, error) => sb.damaged(Place { ino: ino.into(), block }, &error),
-        }),
+        Iget::New(inode) => read(sb, inode, ino, ondisk::inode::Inode::parse)
+            .map(|(inode, _)| inode)
+            .map_err(|failure| failure.report(sb, ino)),
+    }
+}
+
+/// The inode of that number, which the list of orphans names, and what its `i_dtime` says.
+pub(super) fn get_orphan(sb: &SuperBlock, ino: u32) -> Result<(ARef<Inode>, u32)> {
+    let place = Place { ino: ino.into(), block: 0 };
+    sb.data().disk.geometry.check_file_ino(ino).map_err(|error| sb.damaged(place, &error))?;
+    match sb.iget(ino.into())? {
+        Iget::Live(_) => {
+            let error = Corruption::AlreadyInUse { bit: ino };
+            Err(sb.damaged(place, &error.into()))
+        }
+        Iget::New(inode) => read(sb, inode, ino, ondisk::inode::Inode::parse_unlinked)
+            .map_err(|failure| failure.report(sb, ino)),
     }
 }
 
@@ -55,18 +91,31 @@ pub(super) fn by_handle(sb: &SuperBlock, ino: u64) -> Result<ARef<Inode>> {
     sb.data().disk.geometry.check_file_ino(number).map_err(|_| ESTALE())?;
     match sb.iget(ino)? {
         Iget::Live(inode) => Ok(inode),
-        Iget::New(inode) => read(sb, inode, number).map_err(|error| match error {
-            Failure::Io(error) => error,
-            Failure::Disk(..) => ESTALE(),
-        }),
+        Iget::New(inode) => read(sb, inode, number, ondisk::inode::Inode::parse)
+            .map(|(inode, _)| inode)
+            .map_err(|failure| match failure {
+                Failure::Io(error) => error,
+                Failure::Disk(..) => ESTALE(),
+            }),
     }
 }
 
 /// Why an inode was not read.
-enum Failure {
+pub(super) enum Failure {
+    /// No memory, or the device failed.
     Io(Error),
     /// The block of the inode table, and what is wrong there.
     Disk(u64, ondisk::error::Error),
+}
+
+impl Failure {
+    /// Logs what is wrong with inode `ino`, and gives the errno for it.
+    pub(super) fn report(self, sb: &SuperBlock, ino: u32) -> Error {
+        match self {
+            Self::Io(error) => error,
+            Self::Disk(block, error) => sb.damaged(Place { ino: ino.into(), block }, &error),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -75,19 +124,31 @@ impl From<Error> for Failure {
     }
 }
 
-/// Fills a new inode from disk and publishes it.
-fn read(sb: &SuperBlock, mut inode: NewInode<Ext2>, ino: u32) -> Result<ARef<Inode>, Failure> {
-    let disk = &sb.data().disk;
-    let place = disk.geometry.inode_place(ino).map_err(|error| Failure::Disk(0, error))?;
+/// Where an inode stands in the inode table: the block, and the first byte there.
+pub(super) fn table_place(sb: &SuperBlock, ino: u32) -> Result<(u64, usize), Failure> {
+    let place = sb.data().disk.geometry.inode_place(ino).map_err(|error| Failure::Disk(0, error))?;
     let table = sb.data().group(place.group).ok_or(EUCLEAN())?.inode_table();
-    let block = u64::from(table).saturating_add(place.table_block.into());
+    Ok((u64::from(table).saturating_add(place.table_block.into()), place.offset as usize))
+}
+
+/// What checks an inode's bytes.
+type Parse = fn(&[u8], u32, &Superblock) -> ondisk::error::Result<ondisk::inode::Inode>;
+
+/// Fills a new inode from disk and publishes it. Gives its `i_dtime` too.
+fn read(
+    sb: &SuperBlock,
+    mut inode: NewInode<Ext2>,
+    ino: u32,
+    parse: Parse,
+) -> Result<(ARef<Inode>, u32), Failure> {
+    let (block, offset) = table_place(sb, ino)?;
     let buffer = sb.read(block).inspect_err(|_| {
         pr_err!("{}: inode {}: block {}: cannot read the inode table\n", sb.id(), ino, block);
     })?;
-    let bytes = buffer.bytes().get(place.offset as usize..).unwrap_or_default();
-    let parsed = ondisk::inode::Inode::parse(bytes, ino, disk).map_err(|error| Failure::Disk(block, error))?;
+    let bytes = buffer.bytes().get(offset..).unwrap_or_default();
+    let parsed = parse(bytes, ino, &sb.data().disk).map_err(|error| Failure::Disk(block, error))?;
     fill(sb, &mut inode, &parsed)?;
-    Ok(inode.live())
+    Ok((inode.live(), parsed.dtime))
 }
 
 fn timestamp(time: Time) -> Timestamp {
@@ -110,33 +171,38 @@ fn fill(sb: &SuperBlock, inode: &mut NewInode<Ext2>, disk: &ondisk::inode::Inode
         vfs_flags: flags::to_vfs(disk.flags),
     });
     let node = inode.data_mut().project();
-    *node.pointers.write() = disk.map;
-    *node.flags = disk.flags;
-    *node.created = disk.crtime;
+    node.map.write().pointers = disk.map;
+    *node.attributes =
+        Attributes::of(disk.flags, disk.project, disk.attr_block, disk.extra_isize, disk.crtime);
+    let device = disk.device();
+    set_ops(inode, disk.kind, device.major.wrapping_shl(20) | device.minor);
     match disk.kind {
+        Kind::Symlink => match disk.fast_symlink(sb.data().disk.geometry.block_size()) {
+            Some(target) => inode.set_link(target),
+            None => set_slow_link(sb, inode, disk),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Gives a new inode the operations of its kind. `device` is the kernel's device number, for a device.
+pub(super) fn set_ops(inode: &mut NewInode<Ext2>, kind: Kind, device: u32) {
+    match kind {
         Kind::Regular => {
             inode.set_inode_ops::<ops::RegularInode>();
-            inode.set_file_ops::<ops::RegularFile>();
-            inode.set_aops::<ops::Pages>();
+            inode.set_file_ops::<regular::RegularFile>();
+            inode.set_aops::<regular::Pages>();
         }
         Kind::Directory => {
             inode.set_inode_ops::<ops::DirectoryInode>();
             inode.set_file_ops::<ops::Directory>();
         }
-        Kind::Symlink => {
-            inode.set_inode_ops::<ops::SymlinkInode>();
-            match disk.fast_symlink(sb.data().disk.geometry.block_size()) {
-                Some(target) => inode.set_link(target)?,
-                None => set_slow_link(sb, inode, disk)?,
-            }
-        }
+        Kind::Symlink => inode.set_inode_ops::<ops::SymlinkInode>(),
         Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => {
             inode.set_inode_ops::<ops::SpecialInode>();
-            let device = disk.device();
-            inode.set_special(device.major.wrapping_shl(20) | device.minor);
+            inode.set_special(device);
         }
     }
-    Ok(())
 }
 
 /// Reads the target of a symlink that has a block of its own.

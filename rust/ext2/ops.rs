@@ -2,17 +2,20 @@
 
 //! Which operations each kind of file has.
 
-use super::{dir::Dir, flags, Ext2, Inode};
+use super::{create, dir::Dir, file, flags, namei, Ext2, Inode};
 use crate::{
     mpage::{read, ReadMap},
     vfs::{
         aops::AddressSpaceOperations,
         dir::DirEmitter,
         file::File,
+        fileattr::FileAttr,
         file_ops::FileOperations,
         folio::LockedFolio,
-        inode::Timestamp,
-        inode_ops::InodeOperations,
+        idmap::IdMap,
+        inode::{NewInode, Timestamp},
+        inode_ops::{InodeOperations, New, Rename},
+        inode_write::SetAttr,
         iomap::{LinkMap, NoMap},
         readahead::Readahead,
         stat::Stat,
@@ -23,10 +26,23 @@ use kernel::{prelude::*, sync::aref::ARef};
 /// What `statx(2)` shows of every kind of file.
 fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
     let node = inode.data();
-    if let Some(time) = node.created {
+    if let Some(time) = node.attributes.created {
         stat.set_created(Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds });
     }
-    stat.set_attributes(node.flags & flags::STATX, flags::STATX);
+    stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
+}
+
+/// Changes owner, mode, times or size.
+fn setattr(change: SetAttr<'_, Ext2>) -> Result {
+    let inode = change.inode();
+    if let Some(size) = change.size().filter(|size| *size != inode.size()) {
+        file::truncate(inode, size)?;
+    }
+    change.apply();
+    match inode.is_sync() {
+        true => inode.write_now(),
+        false => Ok(()),
+    }
 }
 
 /// A regular file's inode.
@@ -40,6 +56,19 @@ impl InodeOperations for RegularInode {
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         getattr(inode, stat);
         Ok(())
+    }
+
+    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
+        setattr(change)
+    }
+
+    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
+        flags::get(inode, attr);
+        Ok(())
+    }
+
+    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        flags::set(inode, attr)
     }
 }
 
@@ -59,6 +88,47 @@ impl InodeOperations for DirectoryInode {
         getattr(inode, stat);
         Ok(())
     }
+
+    fn create(dir: &Inode, name: &[u8], what: &New<'_>) -> Result<NewInode<Ext2>> {
+        namei::create(dir, name, what)
+    }
+
+    fn symlink(dir: &Inode, name: &[u8], target: &[u8], idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
+        namei::symlink(dir, name, target, idmap)
+    }
+
+    fn tmpfile(dir: &Inode, what: &New<'_>) -> Result<NewInode<Ext2>> {
+        create::file(dir, what)
+    }
+
+    fn link(inode: &Inode, dir: &Inode, name: &[u8]) -> Result {
+        namei::link(inode, dir, name)
+    }
+
+    fn unlink(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
+        namei::unlink(dir, name, inode)
+    }
+
+    fn rmdir(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
+        namei::rmdir(dir, name, inode)
+    }
+
+    fn rename(what: &Rename<'_, Ext2>) -> Result {
+        namei::rename(what)
+    }
+
+    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
+        setattr(change)
+    }
+
+    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
+        flags::get(inode, attr);
+        Ok(())
+    }
+
+    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        flags::set(inode, attr)
+    }
 }
 
 /// A symbolic link's inode.
@@ -72,6 +142,19 @@ impl InodeOperations for SymlinkInode {
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         getattr(inode, stat);
         Ok(())
+    }
+
+    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
+        setattr(change)
+    }
+
+    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
+        flags::get(inode, attr);
+        Ok(())
+    }
+
+    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        flags::set(inode, attr)
     }
 }
 
@@ -87,16 +170,19 @@ impl InodeOperations for SpecialInode {
         getattr(inode, stat);
         Ok(())
     }
-}
 
-/// An open regular file.
-pub(super) struct RegularFile;
+    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
+        setattr(change)
+    }
 
-#[vtable]
-impl FileOperations for RegularFile {
-    type FS = Ext2;
-    type Map = ReadMap<Ext2>;
-    const HAS_DATA: bool = true;
+    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
+        flags::get(inode, attr);
+        Ok(())
+    }
+
+    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        flags::set(inode, attr)
+    }
 }
 
 /// An open directory.
@@ -110,22 +196,5 @@ impl FileOperations for Directory {
 
     fn iterate(file: &File<Ext2>, out: &mut DirEmitter<'_>) -> Result {
         Dir::new(file.inode()).iterate(out)
-    }
-}
-
-/// A regular file's pages.
-pub(super) struct Pages;
-
-#[vtable]
-impl AddressSpaceOperations for Pages {
-    type FS = Ext2;
-    type Map = ReadMap<Ext2>;
-
-    fn read_folio(inode: &Inode, folio: LockedFolio<'_>) -> Result {
-        read::read_folio(inode, folio)
-    }
-
-    fn readahead(window: &mut Readahead<'_, Ext2>) {
-        read::readahead(window);
     }
 }

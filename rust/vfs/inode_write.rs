@@ -106,9 +106,10 @@ impl<T: FileSystem> Inode<T> {
         unsafe { bindings::inode_needs_sync(self.as_raw()) != 0 }
     }
 
-    /// Writes the inode and waits for it. Sleeps; fails with `EIO`.
+    /// Writes the inode and waits for it, as [`WriteReason::Durable`](super::super_ops::WriteReason). Sleeps; fails
+    /// with `EIO`.
     pub(crate) fn write_now(&self) -> Result {
-        // SAFETY: The inode is live.
+        // SAFETY: The inode is live or new.
         kernel::error::to_result(unsafe { bindings::sync_inode_metadata(self.as_raw(), 1) })
     }
 

@@ -27,6 +27,23 @@ pub(crate) trait SuperOperations {
     /// The inode of that number, for a file handle (NFS, `open_by_handle_at(2)`); `ESTALE` if there is none.
     fn inode_by_number(sb: &SuperBlock<Self::FS>, ino: u64) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>>;
 
+    /// The directory that holds the directory `inode`, by "..", for a file handle; `ESTALE` if there is none.
+    fn parent(_inode: &Inode<Self::FS>) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes the inode into its block. The VFS lets one call at a time through for an inode, and never one while it
+    /// is evicted.
+    fn write_inode(_inode: &Inode<Self::FS>, _why: WriteReason) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Lets go of an inode that is about to leave memory: nobody else has it, its pages are gone, and if it has no
+    /// links it is to be deleted. Inodes that were never filled do not come here.
+    fn evict(_inode: &Inode<Self::FS>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Writes what is dirty; waits for it if `wait`.
     fn sync(_sb: &SuperBlock<Self::FS>, _wait: bool) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -38,6 +55,17 @@ pub(crate) trait SuperOperations {
     }
 }
 
+/// Why an inode is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteReason {
+    /// It has been dirty for long, or memory is scarce.
+    Background,
+    /// All inodes are, and [`SuperOperations::sync`] comes after that.
+    SyncAll,
+    /// Somebody waits for this one: it must be on the device when the call returns.
+    Durable,
+}
+
 /// The C tables of `T`.
 pub(super) struct SuperTable<T>(PhantomData<T>);
 
@@ -46,6 +74,8 @@ impl<T: FileSystem> SuperTable<T> {
         alloc_inode: Some(inode::alloc_inode::<T>),
         destroy_inode: Some(inode::destroy_inode::<T>),
         free_inode: Some(inode::free_inode::<T>),
+        write_inode: if T::HAS_WRITE_INODE { Some(Self::write_inode) } else { None },
+        evict_inode: if T::HAS_EVICT { Some(Self::evict_inode) } else { None },
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
         sync_fs: if T::HAS_SYNC { Some(Self::sync_fs) } else { None },
@@ -63,6 +93,44 @@ impl<T: FileSystem> SuperTable<T> {
         // SAFETY: "Callback pointer" for both, as above.
         let (sb, mut out) = unsafe { (SuperBlock::from_raw((*root).d_sb), SeqWriter(&mut *seq)) };
         from_result(|| T::show_options(sb, &mut out).map(|()| 0).map_err(|_| EINVAL))
+    }
+
+    unsafe extern "C" fn write_inode(
+        inode: *mut bindings::inode,
+        wbc: *mut bindings::writeback_control,
+    ) -> c_int {
+        // SAFETY: "Callback pointer" for both.
+        let (inode, why) = unsafe {
+            let all = (*wbc).sync_mode == bindings::writeback_sync_modes_WB_SYNC_ALL;
+            let why = match (all, (*wbc).for_sync() != 0) {
+                (false, _) => WriteReason::Background,
+                (true, true) => WriteReason::SyncAll,
+                (true, false) => WriteReason::Durable,
+            };
+            (Inode::from_raw(inode), why)
+        };
+        from_result(|| T::write_inode(inode, why).map(|()| 0))
+    }
+
+    unsafe extern "C" fn evict_inode(raw: *mut bindings::inode) {
+        // SAFETY: "Callback pointer"; nobody else has the inode. Deleting changes the volume, which therefore must
+        // not be frozen meanwhile.
+        unsafe {
+            bindings::truncate_inode_pages_final(&raw mut (*raw).i_data);
+            if !bindings::is_bad_inode(raw) {
+                let inode = Inode::<T>::from_raw(raw);
+                let deletes = inode.links() == 0;
+                if deletes {
+                    bindings::rfs_sb_start_intwrite((*raw).i_sb);
+                }
+                T::evict(inode);
+                if deletes {
+                    bindings::rfs_sb_end_intwrite((*raw).i_sb);
+                }
+            }
+            Inode::<T>::from_raw(raw).forget_metadata();
+            bindings::clear_inode(raw);
+        }
     }
 
     unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
@@ -98,6 +166,7 @@ impl<T: FileSystem> SuperTable<T> {
         encode_fh: Some(bindings::generic_encode_ino32_fh),
         fh_to_dentry: Some(Self::fh_to_dentry),
         fh_to_parent: Some(Self::fh_to_parent),
+        get_parent: if T::HAS_PARENT { Some(Self::get_parent) } else { None },
         ..super::none()
     };
 
@@ -136,5 +205,16 @@ impl<T: FileSystem> SuperTable<T> {
     ) -> *mut bindings::dentry {
         // SAFETY: The arguments are the VFS's own.
         unsafe { bindings::generic_fh_to_parent(sb, fid, len, kind, Some(Self::get_inode)) }
+    }
+
+    unsafe extern "C" fn get_parent(child: *mut bindings::dentry) -> *mut bindings::dentry {
+        // SAFETY: "Callback pointer"; the child is a directory that exists.
+        match T::parent(unsafe { Inode::from_raw((*child).d_inode) }) {
+            // SAFETY: Our reference goes to the dentry.
+            Ok(parent) => unsafe {
+                bindings::d_obtain_alias(kernel::sync::aref::ARef::into_raw(parent).as_ptr().cast())
+            },
+            Err(error) => error.to_ptr(),
+        }
     }
 }

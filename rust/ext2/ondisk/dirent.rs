@@ -100,11 +100,24 @@ impl<'a> DirBlock<'a> {
         Self { bytes, format }
     }
 
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// All entries, free ones too, with names unchecked.
     pub fn slots(&self) -> Slots<'a> {
         Slots {
             block: *self,
             next: 0,
+        }
+    }
+
+    /// The same from the entry at byte `offset` on, where one is known to begin.
+    pub fn slots_from(&self, offset: usize) -> Slots<'a> {
+        Slots {
+            block: *self,
+            next: offset,
         }
     }
 

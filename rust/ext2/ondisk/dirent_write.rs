@@ -49,7 +49,12 @@ impl Room {
 impl DirBlock<'_> {
     /// The first room for an entry with a name of `name_len` bytes.
     pub fn room_for(&self, name_len: usize) -> Result<Option<Room>> {
-        for slot in self.slots() {
+        self.room_from(0, name_len)
+    }
+
+    /// The same from the entry at byte `offset` on, where one is known to begin.
+    pub fn room_from(&self, offset: usize, name_len: usize) -> Result<Option<Room>> {
+        for slot in self.slots_from(offset) {
             let room = Room::of(&slot?);
             if room.len >= entry_len(name_len) {
                 return Ok(Some(room));
@@ -100,16 +105,35 @@ impl<'a> DirBlockMut<'a> {
         if name.is_empty() || name.len() > NAME_MAX {
             return Ok(None);
         }
-        let Some(room) = self.as_block().room_for(name.len())? else {
-            return Ok(None);
-        };
+        let room = self.as_block().room_for(name.len())?;
+        Ok(room.map(|room| self.fill(&room, name, ino, kind)))
+    }
+
+    /// Adds an entry in the room that [`DirBlock::room_from`] found, and gives back its offset. The caller has made
+    /// sure of the name, as for [`Self::insert`].
+    pub fn fill(&mut self, room: &Room, name: &[u8], ino: u32, kind: Kind) -> usize {
         let offset = room.offset.saturating_add(room.used);
         if room.used > 0 {
             self.put_rec_len(room.offset, room.used);
         }
         self.put_header(offset, ino, room.len);
         self.put_name(offset, name, kind);
-        Ok(Some(offset))
+        offset
+    }
+
+    /// Removes `entry`, which was found right behind the one that begins at `before`, or at the beginning of the
+    /// block: its room goes to that one, or it becomes free.
+    pub fn take_out(&mut self, before: Option<usize>, entry: core::ops::Range<usize>) {
+        match before {
+            Some(first) => self.put_rec_len(first, entry.end.saturating_sub(first)),
+            None => self.put_header(entry.start, 0, entry.len()),
+        }
+    }
+
+    /// Makes the entry that was found at byte `offset` lead to another inode.
+    pub fn point_to(&mut self, offset: usize, ino: u32, kind: Kind) {
+        self.put(offset, ino);
+        self.put_kind(offset, kind);
     }
 
     /// Removes the entry at byte `offset`: its room goes to the entry before it, or it becomes free

@@ -153,6 +153,16 @@ impl Inode {
     }
 }
 
+/// Whether an inode with `extra` bytes of extra fields has room for a time of creation.
+pub fn has_creation_time(extra: u16) -> bool {
+    covers(extra, I_CRTIME)
+}
+
+/// Whether an inode with `extra` bytes of extra fields has room for a project.
+pub fn has_project(extra: u16) -> bool {
+    covers(extra, I_PROJID)
+}
+
 /// Whether `extra` bytes of extra fields include the field.
 fn covers<T: Value>(extra: u16, field: Field<LargeInodeLayout, T>) -> bool {
     field.end() <= usize::from(MIN_INODE_SIZE).saturating_add(usize::from(extra))

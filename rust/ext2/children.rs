@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `fsync` of a directory has to write beside the directory: the files that were made in it since the last one,
+//! without which its names would lead nowhere after a crash.
+
+use super::{commit, inode_write, Inode};
+use core::ops::RangeInclusive;
+use kernel::prelude::*;
+
+/// How many ranges are kept. Files that one task makes in a directory get numbers in a row: few ranges are many files.
+const MAX: usize = 256;
+
+/// Numbers of files that were made in a directory and may not be on disk yet. There may be others among them.
+pub(crate) struct Children(KVec<RangeInclusive<u32>>);
+
+impl Children {
+    pub(super) fn new() -> Self {
+        Self(KVec::new())
+    }
+
+    /// Remembers a file. Fails with `ENOMEM`.
+    fn note(&mut self, ino: u32) -> Result {
+        let full = self.0.len() >= MAX;
+        let near = |range: &&mut RangeInclusive<u32>| {
+            full || (ino >= range.start().saturating_sub(1) && ino <= range.end().saturating_add(1))
+        };
+        match self.0.iter_mut().rev().find(near) {
+            Some(range) => *range = ino.min(*range.start())..=ino.max(*range.end()),
+            None => self.0.push(ino..=ino, GFP_KERNEL)?,
+        }
+        Ok(())
+    }
+}
+
+/// Remembers that `child` was made in `dir`. Fails with `ENOMEM`.
+pub(super) fn note(dir: &Inode, child: &Inode) -> Result {
+    let ino = u32::try_from(child.ino())?;
+    dir.data().children.lock().note(ino)
+}
+
+/// Writes the files that were made in `dir` since the last call, and waits: their inodes and, of directories, their
+/// blocks. For `fsync` of `dir`, before its own blocks are written. Sleeps; `EIO`.
+pub(super) fn sync(dir: &Inode) -> Result {
+    let children = core::mem::replace(&mut *dir.data().children.lock(), Children::new());
+    let result = write(dir, &children);
+    if result.is_err() {
+        let mut list = dir.data().children.lock();
+        for range in children.0 {
+            list.0.push(range, GFP_KERNEL)?;
+        }
+    }
+    result
+}
+
+fn write(dir: &Inode, children: &Children) -> Result {
+    let sb = dir.sb();
+    let numbers = || children.0.iter().flat_map(Clone::clone);
+    for ino in numbers() {
+        // One that left memory was stored before; one without links need not last.
+        let Some(child) = sb.find_inode(ino.into()).filter(|child| child.links() != 0) else {
+            continue;
+        };
+        if child.kind() == DIRECTORY {
+            commit::commit(&child, commit::Extents::All)?;
+            child.sync_metadata()?;
+        }
+        inode_write::store_now(&child)?;
+    }
+    inode_write::write_table(sb, numbers())
+}
+
+/// `S_IFDIR`.
+const DIRECTORY: u32 = 0x4000;

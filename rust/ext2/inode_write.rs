@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing inodes into the inode table, and deleting them.
+//!
+//! An inode's place in the table is changed by one task at a time: the VFS lets one
+//! [`write_inode`](super::Ext2::write_inode) through for each inode, and whoever else stores it holds the lock of
+//! its map ([`Node::map`](super::inode::Node)) for writing, or has the inode for itself.
+
+use super::{
+    commit, file,
+    inode::{table_place, Node},
+    ondisk::{
+        self,
+        fields::{InodeLayout, I_DTIME},
+        inode::{Kind, MAP_SIZE},
+        raw::RawMut,
+        time::Time,
+    },
+    orphan,
+    volume::Place,
+    Inode, SuperBlock,
+};
+use crate::vfs::{buffer::Buffer, inode::Timestamp, super_ops::WriteReason};
+use kernel::prelude::*;
+
+/// The 32 bits in which the format keeps a device number's two parts: 12 bits of major, 20 of minor.
+pub(super) fn device(number: u32) -> ondisk::inode::Device {
+    ondisk::inode::Device { major: number >> 20, minor: number & 0xf_ffff }
+}
+
+pub(super) fn time(stamp: Timestamp) -> Time {
+    Time { seconds: stamp.seconds, nanoseconds: stamp.nanoseconds }
+}
+
+/// Where the inode stands in the table: the block, and the first byte there.
+fn place(sb: &SuperBlock, ino: u32) -> Result<(u64, usize)> {
+    table_place(sb, ino).map_err(|failure| failure.report(sb, ino))
+}
+
+/// Reads the block of the inode table.
+fn table_block(sb: &SuperBlock, ino: u32, block: u64) -> Result<Buffer> {
+    sb.read(block).inspect_err(|_| {
+        pr_err!("{}: inode {}: block {}: cannot read the inode table\n", sb.id(), ino, block);
+    })
+}
+
+/// The inode as the disk is to have it.
+fn image(inode: &Inode, ino: u32, pointers: &[u8; MAP_SIZE]) -> Option<ondisk::inode::Inode> {
+    let attributes = &inode.data().attributes;
+    let (uid, gid) = inode.owner();
+    let (accessed, modified, changed) = inode.times();
+    let links = u16::try_from(inode.links()).unwrap_or(u16::MAX);
+    let dtime = match (links, attributes.deleted()) {
+        (0, 0) => inode.sb().data().orphans.older_than(ino),
+        (0, deleted) => deleted,
+        _ => 0,
+    };
+    Some(ondisk::inode::Inode {
+        kind: Kind::from_mode(inode.mode())?,
+        mode: inode.mode(),
+        uid,
+        gid,
+        size: inode.size(),
+        links,
+        sectors: inode.sectors(),
+        flags: attributes.flags(),
+        generation: inode.generation(),
+        attr_block: attributes.attr_block(),
+        atime: time(accessed),
+        mtime: time(modified),
+        ctime: time(changed),
+        crtime: attributes.created,
+        dtime,
+        project: attributes.project(),
+        extra_isize: attributes.extra_isize,
+        map: *pointers,
+    })
+}
+
+/// Writes the inode into its (then dirty) block of the inode table, which is given back. Sleeps; `EIO`.
+pub(super) fn store(inode: &Inode) -> Result<Buffer> {
+    let map = inode.data().map.read();
+    store_with(inode, &map.pointers)
+}
+
+/// The same for a caller who holds the lock of the map; `pointers` are those in the map.
+pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buffer> {
+    let sb = inode.sb();
+    let ino = u32::try_from(inode.ino())?;
+    let (block, offset) = place(sb, ino)?;
+    let buffer = table_block(sb, ino, block)?;
+    let disk = &sb.data().disk;
+    let image = image(inode, ino, pointers).ok_or(EIO)?;
+    let end = offset.saturating_add(disk.geometry.inode_size().into());
+    let attributes = &inode.data().attributes;
+    let fresh = attributes.is_fresh();
+    buffer
+        .change_range(offset..end, |bytes| match fresh {
+            true => image.encode_new(bytes, disk),
+            false => image.encode(bytes, disk),
+        })
+        .map_err(|error| sb.damaged(Place { ino: ino.into(), block }, &error))?;
+    if fresh {
+        attributes.set_fresh(false);
+    }
+    Ok(buffer)
+}
+
+/// Writes the inode into its block of the inode table now, whoever else may be about to do that.
+pub(super) fn store_now(inode: &Inode) -> Result {
+    let map = inode.data().map.write();
+    store_with(inode, &map.pointers).map(|_| ())
+}
+
+/// Writes the blocks of the inode table in which these inodes stand, if they are dirty, and waits. Sleeps; `EIO`.
+pub(super) fn write_table(sb: &SuperBlock, numbers: impl Iterator<Item = u32> + Clone) -> Result {
+    let blocks = numbers.map(|ino| place(sb, ino).map(|(block, _)| block));
+    let mut last = None;
+    for block in blocks.clone() {
+        let block = block?;
+        if last.replace(block) != Some(block) {
+            if let Some(buffer) = sb.find(block) {
+                buffer.write_start();
+            }
+        }
+    }
+    for block in blocks {
+        let block = block?;
+        if last.replace(block) != Some(block) {
+            // A block that is not in memory any more was written before.
+            sb.find(block).map_or(Ok(()), |buffer| buffer.wait())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes which orphan comes after `ino`, which is one, on the list.
+pub(super) fn store_next_orphan(sb: &SuperBlock, ino: u32) -> Result {
+    let (block, offset) = place(sb, ino)?;
+    let older = sb.data().orphans.older_than(ino);
+    let end = offset.saturating_add(sb.data().disk.geometry.inode_size().into());
+    table_block(sb, ino, block)?.change_range(offset..end, |bytes| {
+        if let Some(mut raw) = RawMut::<InodeLayout>::new(bytes) {
+            raw.set(I_DTIME, older);
+        }
+    });
+    Ok(())
+}
+
+/// [`SuperOperations::write_inode`](crate::vfs::super_ops::SuperOperations::write_inode).
+pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
+    if inode.links() == 0 {
+        orphan::add(inode)?;
+    }
+    if why == WriteReason::Background {
+        commit::commit(inode, commit::Extents::Ready)?;
+    }
+    let buffer = store(inode)?;
+    if why == WriteReason::Durable {
+        buffer.write().inspect_err(|_| {
+            let block = buffer.block();
+            pr_err!("{}: inode {}: block {}: cannot write the inode\n", inode.sb().id(), inode.ino(), block);
+        })?;
+    }
+    Ok(())
+}
+
+/// [`SuperOperations::evict`](crate::vfs::super_ops::SuperOperations::evict).
+pub(super) fn evict(inode: &Inode) {
+    let sb = inode.sb();
+    let failed = if inode.links() != 0 || sb.is_read_only() { settle(inode) } else { delete(inode) };
+    if failed.is_err() {
+        pr_err!("{}: inode {}: not written completely; run e2fsck\n", sb.id(), inode.ino());
+    }
+}
+
+/// Sees to it that nothing about an inode that stays is only in memory.
+fn settle(inode: &Inode) -> Result {
+    if !inode.sb().is_read_only() {
+        commit::commit(inode, commit::Extents::All)?;
+    }
+    inode.sync_metadata()
+}
+
+/// Deletes an inode: its blocks, its attributes, its number.
+fn delete(inode: &Inode) -> Result {
+    let sb = inode.sb();
+    let node: &Node = inode.data();
+    let is_dir = Kind::from_mode(inode.mode()) == Some(Kind::Directory);
+    if has_blocks(inode) {
+        mark_deleted(inode);
+        file::truncate(inode, 0)?;
+        inode.set_size(0);
+    }
+    super::attr_block::release(inode)?;
+    orphan::remove(inode)?;
+    if !node.attributes.is_fresh() {
+        mark_deleted(inode);
+        store(inode)?;
+    }
+    sb.free_inode_number(u32::try_from(inode.ino())?, is_dir);
+    Ok(())
+}
+
+/// Notes the time of deletion, which must not be zero.
+fn mark_deleted(inode: &Inode) {
+    let now = inode.set_changed_now().seconds;
+    inode.data().attributes.set_deleted((now as u32).max(1));
+}
+
+/// Whether `i_block` of the inode has pointers to blocks.
+fn has_blocks(inode: &Inode) -> bool {
+    match Kind::from_mode(inode.mode()) {
+        Some(Kind::Regular | Kind::Directory) => true,
+        Some(Kind::Symlink) => {
+            let attributes = match inode.data().attributes.attr_block() {
+                0 => 0,
+                _ => 1u64 << inode.block_bits() >> 9,
+            };
+            inode.sectors() > attributes
+        }
+        _ => false,
+    }
+}

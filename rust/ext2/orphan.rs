@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Orphans: inodes that no name leads to while somebody still has them open.
+//!
+//! On disk they are a list: the superblock's `s_last_orphan` names the newest, and the `i_dtime` of each the next
+//! older one. After a crash the mount (or `e2fsck`) deletes what is on it. Most files are deleted as soon as their
+//! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
+
+use super::{inode_write, volume::Place, Inode, SuperBlock};
+use kernel::{new_mutex, prelude::*, rbtree::RBTree, sync::Mutex};
+
+/// The neighbours of an orphan on the list; 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Links {
+    newer: u32,
+    older: u32,
+}
+
+#[derive(Default)]
+struct List {
+    newest: u32,
+    members: RBTree<u32, Links>,
+}
+
+/// The orphans of a mounted volume.
+pub(crate) struct Orphans(Pin<KBox<Mutex<List>>>);
+
+impl Orphans {
+    /// An empty list. Fails with `ENOMEM`.
+    pub(super) fn new() -> Result<Self> {
+        let list = List { newest: 0, members: RBTree::new() };
+        Ok(Self(KBox::pin_init(new_mutex!(list), GFP_KERNEL)?))
+    }
+
+    /// What `s_last_orphan` is to say.
+    pub(super) fn newest(&self) -> u32 {
+        self.0.lock().newest
+    }
+
+    /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
+    pub(super) fn older_than(&self, ino: u32) -> u32 {
+        self.0.lock().members.get(&ino).map_or(0, |links| links.older)
+    }
+
+    /// Puts an inode on the list, once. Fails with `ENOMEM`.
+    fn add(&self, ino: u32) -> Result {
+        let mut list = self.0.lock();
+        if list.members.get(&ino).is_some() {
+            return Ok(());
+        }
+        let older = list.newest;
+        list.members.try_create_and_insert(ino, Links { newer: 0, older }, GFP_KERNEL)?;
+        if let Some(links) = list.members.get_mut(&older) {
+            links.newer = ino;
+        }
+        list.newest = ino;
+        Ok(())
+    }
+
+    /// Takes an inode off the list. Gives the number of the next newer one, whose `i_dtime` has to be written; 0 for
+    /// none. `None` if the inode was not on the list.
+    fn remove(&self, ino: u32) -> Option<u32> {
+        let mut list = self.0.lock();
+        let links = list.members.remove(&ino)?;
+        if let Some(older) = list.members.get_mut(&links.older) {
+            older.newer = links.newer;
+        }
+        match list.members.get_mut(&links.newer) {
+            Some(newer) => newer.older = links.older,
+            None => list.newest = links.older,
+        }
+        Some(links.newer)
+    }
+}
+
+/// Puts an inode without links on the list, before it is written. Fails with `ENOMEM`.
+pub(super) fn add(inode: &Inode) -> Result {
+    inode.sb().data().orphans.add(u32::try_from(inode.ino())?)
+}
+
+/// Takes an inode off the list if it is there: it is deleted, or has got a name again. Writes into the inode table
+/// what follows for the next newer one. Sleeps; `EIO`.
+pub(super) fn remove(inode: &Inode) -> Result {
+    let sb = inode.sb();
+    let Some(newer) = sb.data().orphans.remove(u32::try_from(inode.ino())?) else {
+        return Ok(());
+    };
+    match newer {
+        0 => Ok(()),
+        newer => inode_write::store_next_orphan(sb, newer),
+    }
+}
+
+/// Deletes the inode of that number, which the disk says is an orphan, or cuts off what is behind its end if it has
+/// links after all (another driver's habit). Gives the number of the next one; 0 at the end. For the mount, before
+/// anybody uses the volume; the caller puts a limit to the number of calls. `EUCLEAN` ends the list.
+pub(super) fn reclaim(sb: &SuperBlock, ino: u32) -> Result<u32> {
+    let (inode, next) = super::inode::get_orphan(sb, ino)?;
+    if inode.links() != 0 {
+        super::file::truncate(&inode, inode.size())?;
+        inode.mark_dirty();
+    }
+    if next == ino {
+        let error = super::ondisk::error::Corruption::InodeOutOfRange { ino: next, limit: ino };
+        return Err(sb.damaged(Place { ino: ino.into(), block: 0 }, &error.into()));
+    }
+    Ok(next)
+}
