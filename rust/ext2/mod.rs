@@ -9,6 +9,9 @@
 //! | [`volume`] | what is kept for a mounted volume; what happens when it turns out to be damaged |
 //! | [`mount`] | from a device to a root directory |
 //! | [`alloc`], [`ialloc`] | which blocks and inodes are given out |
+//! | [`space`], [`bitmaps`] | what is free: counters, locks, bitmaps |
+//! | [`quarantine`], [`free`] | taking back what is freed |
+//! | [`record`] | what the superblock on disk says |
 //! | [`inode`] | reading inodes, and what is kept for each |
 //! | [`map`] | where a file's blocks lie |
 //! | [`dir`] | names |
@@ -19,8 +22,12 @@
 
 #[allow(dead_code)]
 mod alloc;
+#[allow(dead_code)]
+mod bitmaps;
 mod dir;
 mod flags;
+#[allow(dead_code)]
+mod free;
 #[allow(dead_code)]
 mod ialloc;
 mod inode;
@@ -30,6 +37,12 @@ mod mount;
 mod ondisk;
 mod ops;
 mod options;
+#[allow(dead_code)]
+mod quarantine;
+#[allow(dead_code)]
+mod record;
+#[allow(dead_code)]
+mod space;
 mod volume;
 
 /// The file system, as a type for [`vfs`](crate::vfs).

@@ -65,7 +65,9 @@ impl FileSystem for Ext2 {
         sb.set_limits(STATFS_MAGIC, path::max_file_size(geometry.block_bits()), MAX_LINKS);
         sb.set_times(time::MIN_SECONDS, max, if large_inodes { 1 } else { 1_000_000_000 });
         sb.set_uuid(disk.uuid);
-        Ok(KBox::new(Volume::new(disk, *options, groups), GFP_KERNEL)?)
+        let record = sb.read(own_block.into())?;
+        let offset = usize::try_from(place & u64::from(geometry.block_size().saturating_sub(1)))?;
+        Ok(KBox::new(Volume::new(disk, *options, groups, record, offset)?, GFP_KERNEL)?)
     }
 
     fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
@@ -156,10 +158,7 @@ impl SuperOperations for Ext2 {
     fn statfs(sb: &SuperBlock, stat: &mut StatFs<'_>) -> Result {
         let volume = sb.data();
         let disk = &volume.disk;
-        let sum = |count: fn(&GroupDesc) -> u16| {
-            volume.groups.iter().map(|group| u64::from(count(group))).fold(0, u64::saturating_add)
-        };
-        let free = sum(|group| group.free_blocks);
+        let (free, free_inodes) = sb.free_counts();
         let overhead = if volume.options().count_all_blocks { 0 } else { volume.overhead };
         let (low, high) = disk.uuid.split_at(8);
         let half = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |id, byte| (id << 8) | u64::from(*byte));
@@ -172,7 +171,7 @@ impl SuperOperations for Ext2 {
                 free,
                 available: free.saturating_sub(disk.reserved_blocks.into()),
                 inodes: disk.geometry.inodes_count().into(),
-                free_inodes: sum(|group| group.free_inodes),
+                free_inodes,
                 name_len: NAME_LEN,
             },
         );

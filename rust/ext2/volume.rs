@@ -10,13 +10,18 @@ use super::{
         superblock::{OnError, Superblock},
     },
     options::Options,
+    record::Record,
+    space::Space,
     SuperBlock,
 };
-use crate::vfs::errno::EUCLEAN;
+use crate::vfs::{buffer::Buffer, errno::EUCLEAN};
 use core::fmt;
 use kernel::{
     prelude::*,
-    sync::atomic::{ordering, Atomic},
+    sync::{
+        atomic::{ordering, Atomic},
+        new_mutex, Mutex,
+    },
 };
 
 /// Lines in the log about one volume before it falls silent: a damaged one must not flood the log.
@@ -27,7 +32,15 @@ pub(crate) struct Volume {
     /// The superblock, checked.
     pub(super) disk: Superblock,
     /// The options of the mount.
-    options: Options,
+    options: Pin<KBox<Mutex<Options>>>,
+    /// The superblock on disk.
+    pub(super) record: Pin<KBox<Record>>,
+    /// Block of the superblock that was mounted.
+    own_block: u32,
+    /// What is free.
+    pub(super) space: Pin<KBox<Space>>,
+    /// The volume is cut off from its device (`FS_IOC_SHUTDOWN`).
+    shut_down: Atomic<bool>,
     /// The groups' descriptors, checked.
     pub(super) groups: KVVec<GroupDesc>,
     /// Some group has its bitmaps or inode table in another group.
@@ -60,8 +73,15 @@ impl fmt::Display for Place {
 }
 
 impl Volume {
-    /// A volume as it is right after mounting.
-    pub(super) fn new(disk: Superblock, options: Options, groups: KVVec<GroupDesc>) -> Self {
+    /// A volume as it is right after mounting. `record` is the block of its superblock, which begins at byte
+    /// `offset`. `ENOMEM`.
+    pub(super) fn new(
+        disk: Superblock,
+        options: Options,
+        groups: KVVec<GroupDesc>,
+        record: Buffer,
+        offset: usize,
+    ) -> Result<Self> {
         let geometry = &disk.geometry;
         let in_group = |(group, desc): (usize, &GroupDesc)| {
             let first = geometry.group_first_block(group as u32);
@@ -73,12 +93,43 @@ impl Volume {
         let overhead = (0..geometry.group_count())
             .map(|group| u64::from(geometry.group_overhead(group)).saturating_add(per_group))
             .fold(u64::from(geometry.first_data_block()), u64::saturating_add);
-        Self { disk, options, groups, scattered, overhead, reports: Atomic::new(0) }
+        Ok(Self {
+            options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
+            own_block: u32::try_from(record.block())?,
+            record: Record::new(record, offset)?,
+            space: Space::new(&disk, &groups)?,
+            shut_down: Atomic::new(false),
+            disk,
+            groups,
+            scattered,
+            overhead,
+            reports: Atomic::new(0),
+        })
     }
 
     /// The options in force.
     pub(super) fn options(&self) -> Options {
-        self.options
+        *self.options.lock()
+    }
+
+    /// Changes the options.
+    pub(super) fn set_options(&self, options: &Options) {
+        *self.options.lock() = *options;
+    }
+
+    /// The block that holds that block of descriptors.
+    pub(super) fn desc_block(&self, number: u32) -> u32 {
+        self.disk.geometry.desc_block(number, self.own_block)
+    }
+
+    /// Cuts the volume off from its device: nothing is written any more.
+    pub(super) fn shut_down(&self) {
+        self.shut_down.store(true, ordering::Release);
+    }
+
+    /// Whether the volume is cut off from its device.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(ordering::Acquire)
     }
 
     /// The descriptor of a group.
@@ -109,16 +160,13 @@ impl Volume {
 }
 
 impl SuperBlock {
-    /// Logs damage, once and in one line, does what `errors=` asks for, and gives the errno for it: `EUCLEAN`.
+    /// Logs damage in one line, does what `errors=` asks for, and gives the errno for it: `EUCLEAN`. Sleeps.
     pub(super) fn damaged(&self, place: Place, what: &ondisk::error::Error) -> Error {
-        let volume = self.data();
-        let count = volume.reports.fetch_add(1u32, ordering::Relaxed);
-        if count < MAX_REPORTS {
-            pr_err!("{}: {}\n", self.id(), format_args!("{place}{what}"));
-        } else if count == MAX_REPORTS {
-            pr_err!("{}: damaged in more places; no more are logged\n", self.id());
+        self.report(format_args!("{place}{what}"));
+        if !self.is_read_only() {
+            self.record_damage(place);
         }
-        match volume.on_error() {
+        match self.data().on_error() {
             OnError::Continue => {}
             OnError::RemountReadOnly => {
                 if !self.is_read_only() {
@@ -129,5 +177,20 @@ impl SuperBlock {
             OnError::Panic => crate::vfs::halt(c"rext2: damaged volume, mounted with errors=panic"),
         }
         EUCLEAN()
+    }
+
+    /// Logs a line about the volume, until there were too many.
+    pub(super) fn report(&self, line: fmt::Arguments<'_>) {
+        let count = self.data().reports.fetch_add(1u32, ordering::Relaxed);
+        if count < MAX_REPORTS {
+            pr_err!("{}: {}\n", self.id(), line);
+        } else if count == MAX_REPORTS {
+            pr_err!("{}: damaged in more places; no more are logged\n", self.id());
+        }
+    }
+
+    /// Fails with `EIO` if the volume is cut off from its device.
+    pub(super) fn check_live(&self) -> Result {
+        if self.data().is_shut_down() { Err(EIO) } else { Ok(()) }
     }
 }

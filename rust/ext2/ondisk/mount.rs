@@ -78,11 +78,16 @@ impl RawSuperblockMut<'_> {
     /// Notes the beginning of a mount for writing: until [`Self::end_mount`] the volume counts as
     /// not cleanly unmounted. `now` is in seconds since 1970.
     pub fn begin_mount(&mut self, now: u64) {
-        let state = self.get(S_STATE) & !STATE_VALID;
-        self.set(S_STATE, state);
+        self.resume_mount(now);
         let count = self.get(S_MNT_COUNT).saturating_add(1);
         self.set(S_MNT_COUNT, count);
         self.set_time(S_MTIME, S_MTIME_HI, now);
+    }
+
+    /// Notes that a mounted volume becomes writable again after [`Self::end_mount`]: it was frozen.
+    pub fn resume_mount(&mut self, now: u64) {
+        let state = self.get(S_STATE) & !STATE_VALID;
+        self.set(S_STATE, state);
         self.set_time(S_WTIME, S_WTIME_HI, now);
     }
 

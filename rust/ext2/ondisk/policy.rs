@@ -305,8 +305,8 @@ pub fn file_groups(parent: u32, salt: u32, count: u32) -> impl Iterator<Item = u
             *at = at.wrapping_add(jump);
             Some(*at)
         });
-    core::iter::once(parent)
-        .chain(jumps)
-        .chain((1..count).map(move |step| parent.wrapping_add(step)))
-        .map(move |group| group.checked_rem(count).unwrap_or(0))
+    // The kernel's prelude has another `chain` for values of any type.
+    let near = Iterator::chain(core::iter::once(parent), jumps);
+    let all = (1..count).map(move |step| parent.wrapping_add(step));
+    Iterator::chain(near, all).map(move |group| group.checked_rem(count).unwrap_or(0))
 }
