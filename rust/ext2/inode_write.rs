@@ -7,7 +7,7 @@
 //! its map ([`Node::map`](super::inode::Node)) for writing, or has the inode for itself.
 
 use super::{
-    commit, file,
+    commit, cut, file,
     inode::{table_place, Node},
     ondisk::{
         self,
@@ -91,6 +91,11 @@ pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buf
     let buffer = table_block(sb, ino, block)?;
     let disk = &sb.data().disk;
     let image = image(inode, ino, pointers).ok_or(EIO)?;
+    if image.needs_large_file() && !disk.features.large_file() {
+        sb.change_superblock(|raw| {
+            raw.enable_large_file();
+        });
+    }
     let end = offset.saturating_add(disk.geometry.inode_size().into());
     let attributes = &inode.data().attributes;
     let fresh = attributes.is_fresh();
@@ -178,6 +183,7 @@ pub(super) fn evict(inode: &Inode) {
 fn settle(inode: &Inode) -> Result {
     if !inode.sb().is_read_only() {
         commit::commit(inode, commit::Extents::All)?;
+        cut::give_back_unused(inode)?;
     }
     inode.sync_metadata()
 }

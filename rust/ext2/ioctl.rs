@@ -17,13 +17,13 @@ const SET_VERSION: u32 = _IOW::<core::ffi::c_long>(b'v' as u32, 2);
 const GET_VERSION_32: u32 = _IOR::<core::ffi::c_int>(b'v' as u32, 1);
 const SET_VERSION_32: u32 = _IOW::<core::ffi::c_int>(b'v' as u32, 2);
 
-/// Answers an ioctl on `file`. `None` for one that is not known here.
-pub(super) fn version(file: &File<Ext2>, command: u32, argument: UserPtr) -> Option<Result> {
+/// Answers an ioctl on `file`. `ENOTTY` for one that is not known.
+pub(super) fn ioctl(file: &File<Ext2>, command: u32, argument: UserPtr) -> Result {
     let user = UserSlice::new(argument, size_of::<u32>());
     match command {
-        GET_VERSION | GET_VERSION_32 => Some(user.writer().write(&file.inode().generation())),
-        SET_VERSION | SET_VERSION_32 => Some(set(file, user)),
-        _ => None,
+        GET_VERSION | GET_VERSION_32 => user.writer().write(&file.inode().generation()),
+        SET_VERSION | SET_VERSION_32 => set(file, user),
+        _ => Err(ENOTTY),
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! Which operations each kind of file has.
 
-use super::{create, dir::Dir, file, flags, namei, Ext2, Inode};
+use super::{children, create, dir::Dir, file, flags, ioctl, namei, Ext2, Inode};
 use crate::{
     mpage::{read, ReadMap},
     vfs::{
@@ -10,7 +10,7 @@ use crate::{
         dir::DirEmitter,
         file::File,
         fileattr::FileAttr,
-        file_ops::FileOperations,
+        file_ops::{FileOperations, SyncRange},
         folio::LockedFolio,
         idmap::IdMap,
         inode::{NewInode, Timestamp},
@@ -21,7 +21,7 @@ use crate::{
         stat::Stat,
     },
 };
-use kernel::{prelude::*, sync::aref::ARef};
+use kernel::{prelude::*, sync::aref::ARef, uaccess::UserPtr};
 
 /// What `statx(2)` shows of every kind of file.
 fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
@@ -196,5 +196,14 @@ impl FileOperations for Directory {
 
     fn iterate(file: &File<Ext2>, out: &mut DirEmitter<'_>) -> Result {
         Dir::new(file.inode()).iterate(out)
+    }
+
+    fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
+        children::sync(inode)?;
+        file::sync(inode, range)
+    }
+
+    fn ioctl(file: &File<Ext2>, command: u32, argument: UserPtr) -> Result {
+        ioctl::ioctl(file, command, argument)
     }
 }

@@ -6,7 +6,7 @@
 //! older one. After a crash the mount (or `e2fsck`) deletes what is on it. Most files are deleted as soon as their
 //! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
 
-use super::{inode_write, volume::Place, Inode, SuperBlock};
+use super::{inode_write, ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
 use kernel::{new_mutex, prelude::*, rbtree::RBTree, sync::Mutex};
 
 /// The neighbours of an orphan on the list; 0 for none.
@@ -32,18 +32,13 @@ impl Orphans {
         Ok(Self(KBox::pin_init(new_mutex!(list), GFP_KERNEL)?))
     }
 
-    /// What `s_last_orphan` is to say.
-    pub(super) fn newest(&self) -> u32 {
-        self.0.lock().newest
-    }
-
     /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
     pub(super) fn older_than(&self, ino: u32) -> u32 {
         self.0.lock().members.get(&ino).map_or(0, |links| links.older)
     }
 
-    /// Puts an inode on the list, once. Fails with `ENOMEM`.
-    fn add(&self, ino: u32) -> Result {
+    /// Puts an inode on the list, once; `publish` is told the new beginning of the list. Fails with `ENOMEM`.
+    fn add(&self, ino: u32, publish: impl FnOnce(u32)) -> Result {
         let mut list = self.0.lock();
         if list.members.get(&ino).is_some() {
             return Ok(());
@@ -54,12 +49,13 @@ impl Orphans {
             links.newer = ino;
         }
         list.newest = ino;
+        publish(ino);
         Ok(())
     }
 
-    /// Takes an inode off the list. Gives the number of the next newer one, whose `i_dtime` has to be written; 0 for
-    /// none. `None` if the inode was not on the list.
-    fn remove(&self, ino: u32) -> Option<u32> {
+    /// Takes an inode off the list; `publish` is told the beginning of the list if that changed. Gives the number of
+    /// the next newer one, whose `i_dtime` has to be written; 0 for none. `None` if the inode was not on the list.
+    fn remove(&self, ino: u32, publish: impl FnOnce(u32)) -> Option<u32> {
         let mut list = self.0.lock();
         let links = list.members.remove(&ino)?;
         if let Some(older) = list.members.get_mut(&links.older) {
@@ -67,7 +63,10 @@ impl Orphans {
         }
         match list.members.get_mut(&links.newer) {
             Some(newer) => newer.older = links.older,
-            None => list.newest = links.older,
+            None => {
+                list.newest = links.older;
+                publish(links.older);
+            }
         }
         Some(links.newer)
     }
@@ -75,14 +74,20 @@ impl Orphans {
 
 /// Puts an inode without links on the list, before it is written. Fails with `ENOMEM`.
 pub(super) fn add(inode: &Inode) -> Result {
-    inode.sb().data().orphans.add(u32::try_from(inode.ino())?)
+    let sb = inode.sb();
+    sb.data().orphans.add(u32::try_from(inode.ino())?, |newest| publish(sb, newest))
+}
+
+/// Has the superblock say where the list begins. The list's lock is held, so that the last word is the right one.
+fn publish(sb: &SuperBlock, newest: u32) {
+    sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, newest));
 }
 
 /// Takes an inode off the list if it is there: it is deleted, or has got a name again. Writes into the inode table
 /// what follows for the next newer one. Sleeps; `EIO`.
 pub(super) fn remove(inode: &Inode) -> Result {
     let sb = inode.sb();
-    let Some(newer) = sb.data().orphans.remove(u32::try_from(inode.ino())?) else {
+    let Some(newer) = sb.data().orphans.remove(u32::try_from(inode.ino())?, |newest| publish(sb, newest)) else {
         return Ok(());
     };
     match newer {

@@ -17,6 +17,7 @@ use core::{marker::PhantomData, ops::Range};
 use kernel::{
     error::{from_result, to_result, VTABLE_DEFAULT_ERROR},
     prelude::*,
+    uaccess::UserPtr,
 };
 
 /// Operations on an open file. Directories give [`iterate`](Self::iterate); files that carry data set
@@ -52,6 +53,12 @@ pub(crate) trait FileOperations {
 
     /// `fallocate(2)` on `bytes` of the file. Inode and page cache are locked.
     fn allocate(_inode: &Inode<Self::FS>, _how: Allocation, _bytes: Range<u64>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// An `ioctl(2)` that the VFS does not know: a command, and what comes with it, mostly an address of the calling
+    /// program. `ENOTTY` for a command that is not known here either.
+    fn ioctl(_file: &File<Self::FS>, _command: u32, _argument: UserPtr) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -120,6 +127,9 @@ impl<O: FileOperations> FileTable<O> {
     pub(super) const OPS: bindings::file_operations = bindings::file_operations {
         llseek: if O::HAS_DATA { Some(Self::llseek) } else { Some(bindings::generic_file_llseek) },
         read: if O::HAS_ITERATE { Some(bindings::generic_read_dir) } else { None },
+        unlocked_ioctl: if O::HAS_IOCTL { Some(Self::ioctl) } else { None },
+        // Arguments are addresses, which a 32-bit program's are without more ado.
+        compat_ioctl: if O::HAS_IOCTL { Some(Self::ioctl) } else { None },
         iterate_shared: if O::HAS_ITERATE { Some(Self::iterate) } else { None },
         read_iter: if O::HAS_DATA { Some(Self::read_iter) } else { None },
         splice_read: if O::HAS_DATA { Some(Self::splice_read) } else { None },
@@ -136,6 +146,12 @@ impl<O: FileOperations> FileTable<O> {
         fop_flags: bindings::FOP_BUFFER_RASYNC,
         ..super::none()
     };
+
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, argument: usize) -> c_long {
+        // SAFETY: "Callback pointer".
+        let file = unsafe { File::from_raw(file) };
+        from_result(|| O::ioctl(file, command, UserPtr::from_addr(argument)).map(|()| 0))
+    }
 
     unsafe extern "C" fn iterate(file: *mut bindings::file, ctx: *mut bindings::dir_context) -> c_int {
         // SAFETY: "Callback pointer" for both.

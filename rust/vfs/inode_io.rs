@@ -39,7 +39,7 @@ fn position(bytes: u64) -> i64 {
 
 impl<T: FileSystem> Inode<T> {
     /// Locks the inode for writing. Sleeps.
-    pub(super) fn lock(&self) -> ExclusiveLock<'_, T> {
+    pub(crate) fn lock(&self) -> ExclusiveLock<'_, T> {
         // SAFETY: The inode is live.
         unsafe { bindings::rfs_inode_lock(self.as_raw()) };
         ExclusiveLock(self)
