@@ -4,20 +4,17 @@
 
 use super::{children, create, dir::Dir, file, flags, ioctl, namei, Ext2, Inode};
 use crate::{
-    mpage::{read, ReadMap},
+    mpage::ReadMap,
     vfs::{
-        aops::AddressSpaceOperations,
         dir::DirEmitter,
         file::File,
         fileattr::FileAttr,
         file_ops::{FileOperations, SyncRange},
-        folio::LockedFolio,
         idmap::IdMap,
         inode::{NewInode, Timestamp},
         inode_ops::{InodeOperations, New, Rename},
         inode_write::SetAttr,
         iomap::{LinkMap, NoMap},
-        readahead::Readahead,
         stat::Stat,
     },
 };

@@ -32,6 +32,11 @@ impl Orphans {
         Ok(Self(KBox::pin_init(new_mutex!(list), GFP_KERNEL)?))
     }
 
+    /// What `s_last_orphan` is to say.
+    pub(super) fn newest(&self) -> u32 {
+        self.0.lock().newest
+    }
+
     /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
     pub(super) fn older_than(&self, ino: u32) -> u32 {
         self.0.lock().members.get(&ino).map_or(0, |links| links.older)
