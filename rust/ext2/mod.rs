@@ -8,41 +8,62 @@
 //! | [`options`] | mount options |
 //! | [`volume`] | what is kept for a mounted volume; what happens when it turns out to be damaged |
 //! | [`mount`] | from a device to a root directory |
+//! | [`mode`] | from a volume at rest to one that is written, and back |
+//! | [`trim`] | ioctls for the volume |
 //! | [`alloc`], [`ialloc`] | which blocks and inodes are given out |
 //! | [`space`], [`bitmaps`] | what is free: counters, locks, bitmaps |
 //! | [`quarantine`], [`free`] | taking back what is freed |
 //! | [`record`] | what the superblock on disk says |
 //! | [`inode`] | reading inodes, and what is kept for each |
 //! | [`map`] | where a file's blocks lie |
-//! | [`dir`] | names |
-//! | [`flags`] | the attributes of `chattr(1)` |
+//! | [`inode_write`], [`attributes`] | writing inodes, deleting them; what an inode has beside the VFS's fields |
+//! | [`dir`], [`dir_write`] | names in blocks of entries |
+//! | [`namei`], [`create`] | making, linking, renaming, removing files |
+//! | [`children`], [`orphan`] | new files that an `fsync` of their directory writes; open files without a name |
+//! | [`attr_block`] | the block of extended attributes |
+//! | [`flags`], [`ioctl`] | the attributes of `chattr(1)`; versions |
 //! | [`ops`] | which operations each kind of file has |
 
 #![forbid(unsafe_code)]
 
 #[allow(dead_code)]
 mod alloc;
-#[allow(dead_code)]
+mod assign;
+mod attr_block;
+mod attributes;
 mod bitmaps;
+mod children;
+mod commit;
+mod create;
+mod cut;
 mod dir;
+mod dir_write;
+mod file;
 mod flags;
 #[allow(dead_code)]
 mod free;
 #[allow(dead_code)]
 mod ialloc;
 mod inode;
+mod inode_write;
+mod ioctl;
 mod map;
+mod mode;
 mod mount;
+mod namei;
 #[allow(dead_code, unreachable_pub)]
 mod ondisk;
 mod ops;
 mod options;
+mod orphan;
+mod overlay;
+mod regular;
 #[allow(dead_code)]
 mod quarantine;
-#[allow(dead_code)]
 mod record;
-#[allow(dead_code)]
 mod space;
+mod state;
+mod trim;
 mod volume;
 
 /// The file system, as a type for [`vfs`](crate::vfs).

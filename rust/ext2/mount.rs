@@ -4,6 +4,7 @@
 
 use super::{
     inode::{self, Node},
+    inode_write, mode, namei,
     ondisk::{
         self,
         geometry::Geometry,
@@ -21,7 +22,7 @@ use crate::vfs::{
     errno::EUCLEAN,
     stat::{StatFs, Usage},
     super_block::NewSuperBlock,
-    super_ops::SuperOperations,
+    super_ops::{SuperOperations, WriteReason},
     FileSystem,
 };
 use core::fmt;
@@ -71,15 +72,15 @@ impl FileSystem for Ext2 {
     }
 
     fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
-        inode::get(sb, ROOT_INO)
+        let root = inode::get(sb, ROOT_INO)?;
+        if !sb.is_read_only() {
+            mode::begin(sb, true)?;
+        }
+        Ok(root)
     }
 
-    fn reconfigure(sb: &SuperBlock, _options: &Options, read_only: bool) -> Result {
-        if !read_only && sb.is_read_only() {
-            pr_err!("{}: writing is not supported yet\n", sb.id());
-            return Err(EROFS);
-        }
-        Ok(())
+    fn reconfigure(sb: &SuperBlock, options: &Options, read_only: bool) -> Result {
+        mode::reconfigure(sb, options, read_only)
     }
 
     fn new_inode_data() -> impl PinInit<Node> {
@@ -123,10 +124,12 @@ fn choose_mode(sb: &NewSuperBlock<Ext2>, disk: &Superblock) {
         return;
     }
     let blocking = disk.features.blocking_write();
-    if blocking.is_empty() {
-        pr_notice!("{}: mounted read-only: writing is not supported yet\n", sb.id());
-    } else {
+    if !blocking.is_empty() {
         pr_notice!("{}: mounted read-only because of the features {}\n", sb.id(), format_args!("{blocking}"));
+    } else if sb.is_device_read_only() {
+        pr_notice!("{}: mounted read-only, as the device is\n", sb.id());
+    } else {
+        return;
     }
     sb.set_read_only();
 }
@@ -178,11 +181,40 @@ impl SuperOperations for Ext2 {
         Ok(())
     }
 
+    fn sync(sb: &SuperBlock, wait: bool) -> Result {
+        // What can be started without waiting is started by the kernel before the call that waits.
+        if wait { mode::sync(sb) } else { Ok(()) }
+    }
+
+    fn freeze(sb: &SuperBlock) -> Result {
+        mode::end(sb)
+    }
+
+    fn unfreeze(sb: &SuperBlock) -> Result {
+        mode::resume(sb)
+    }
+
+    fn put(sb: &SuperBlock) {
+        mode::put(sb);
+    }
+
     fn show_options(sb: &SuperBlock, out: &mut dyn fmt::Write) -> fmt::Result {
         sb.data().options().show(out)
     }
 
     fn inode_by_number(sb: &SuperBlock, ino: u64) -> Result<ARef<Inode>> {
         inode::by_handle(sb, ino)
+    }
+
+    fn parent(inode: &Inode) -> Result<ARef<Inode>> {
+        namei::parent(inode)
+    }
+
+    fn write_inode(inode: &Inode, why: WriteReason) -> Result {
+        inode_write::write(inode, why)
+    }
+
+    fn evict(inode: &Inode) {
+        inode_write::evict(inode);
     }
 }

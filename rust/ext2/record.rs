@@ -4,8 +4,9 @@
 
 use super::{
     ondisk::{
-        fields::S_STATE,
+        fields::{SuperblockLayout, S_LAST_ORPHAN, S_STATE},
         mount::{ErrorCode, ErrorRecord},
+        raw::{Field, Value},
         superblock::{RawSuperblock, RawSuperblockMut, SUPERBLOCK_SIZE},
     },
     volume::Place,
@@ -38,9 +39,9 @@ impl Inner {
         self.buffer.change_range(range, |bytes| RawSuperblockMut::new(bytes).map(|mut raw| apply(&mut raw)))
     }
 
-    fn state(&self) -> u16 {
+    fn get<V: Value>(&self, field: Field<SuperblockLayout, V>) -> V {
         let range = self.offset..self.offset.saturating_add(SUPERBLOCK_SIZE);
-        RawSuperblock::new(self.buffer.range(range)).map_or(0, |raw| raw.get(S_STATE))
+        RawSuperblock::new(self.buffer.range(range)).map_or(V::ZERO, |raw| raw.get(field))
     }
 }
 
@@ -62,7 +63,7 @@ impl Record {
         if inner.before.is_some() {
             return;
         }
-        inner.before = Some(inner.state());
+        inner.before = Some(inner.get(S_STATE));
         let now = task::wall_seconds();
         inner.change(|raw| if first { raw.begin_mount(now) } else { raw.resume_mount(now) });
     }
@@ -75,9 +76,19 @@ impl Record {
         }
     }
 
+    /// Notes that the volume could not be taken into use.
+    pub(super) fn abandon(&self) {
+        self.inner.lock().before = None;
+    }
+
     /// Whether the volume is in use for writing.
     pub(super) fn is_in_use(&self) -> bool {
         self.inner.lock().before.is_some()
+    }
+
+    /// The first inode of the list of orphans on disk; 0 for none.
+    pub(super) fn last_orphan(&self) -> u32 {
+        self.inner.lock().get(S_LAST_ORPHAN)
     }
 
     /// Writes the superblock, and waits. `EIO`.

@@ -10,6 +10,7 @@ use super::{
         superblock::{OnError, Superblock},
     },
     options::Options,
+    orphan::Orphans,
     record::Record,
     space::Space,
     SuperBlock,
@@ -47,6 +48,10 @@ pub(crate) struct Volume {
     pub(super) scattered: bool,
     /// Blocks that no file can have: superblocks, descriptors, bitmaps, inode tables.
     pub(super) overhead: u64,
+    /// Inodes that no name leads to while they are open.
+    pub(super) orphans: Orphans,
+    /// Numbers of the files that have to be committed.
+    pub(super) uncommitted: Pin<KBox<Mutex<KVec<u32>>>>,
     /// How many lines about damage have been logged.
     reports: Atomic<u32>,
 }
@@ -93,7 +98,9 @@ impl Volume {
         let overhead = (0..geometry.group_count())
             .map(|group| u64::from(geometry.group_overhead(group)).saturating_add(per_group))
             .fold(u64::from(geometry.first_data_block()), u64::saturating_add);
+        let orphans = Orphans::new()?;
         Ok(Self {
+            uncommitted: KBox::pin_init(new_mutex!(KVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
             record: Record::new(record, offset)?,
@@ -103,6 +110,7 @@ impl Volume {
             groups,
             scattered,
             overhead,
+            orphans,
             reports: Atomic::new(0),
         })
     }

@@ -12,6 +12,7 @@
 //! | [`inode_ops`], [`file_ops`], [`aops`] | operation tables | a trait each, made into a C table |
 //! | [`dentry`], [`dir`] | `dentry`, `dir_context` | names; emitting directory entries |
 //! | [`folio`], [`block_state`], [`readahead`] | `folio`, `readahead_control` | page cache memory and its life |
+//! | [`writeback`], [`ticket`] | `writeback_control` | passes over dirty folios; whether all that one sent has arrived |
 //! | [`bio`] | `bio` | I/O on runs of sectors: open → in flight → done |
 //! | [`buffer`] | `buffer_head` | metadata blocks |
 //! | [`task`] | `current` | rights of the caller, the time of day |
@@ -49,10 +50,12 @@ pub(crate) mod fileattr;
 pub(crate) mod idmap;
 pub(crate) mod inode;
 pub(crate) mod inode_new;
+mod inode_io;
 pub(crate) mod inode_ops;
 mod inode_table;
 pub(crate) mod inode_write;
 pub(crate) mod iomap;
+mod no_fail;
 pub(crate) mod readahead;
 pub(crate) mod stat;
 pub(crate) mod super_block;
@@ -60,7 +63,9 @@ pub(crate) mod super_ops;
 pub(crate) mod sync;
 #[allow(dead_code)]
 pub(crate) mod task;
+pub(crate) mod ticket;
 pub(crate) mod trace;
+pub(crate) mod writeback;
 
 use context::ParamValue;
 use inode::Inode;
@@ -90,6 +95,8 @@ unsafe impl Table for crate::bindings::inode_operations {}
 unsafe impl Table for crate::bindings::file_operations {}
 // SAFETY: As above.
 unsafe impl Table for crate::bindings::address_space_operations {}
+// SAFETY: As above.
+unsafe impl Table for crate::bindings::vm_operations_struct {}
 
 /// A table that offers nothing, to be filled.
 const fn none<O: Table>() -> O {

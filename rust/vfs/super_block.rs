@@ -299,6 +299,23 @@ impl<T: FileSystem> SuperBlock<T> {
         to_result(unsafe { bindings::sync_blockdev((*self.as_raw()).s_bdev) })
     }
 
+    /// Whether the device itself refuses writes.
+    pub(crate) fn is_device_read_only(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::rfs_bdev_read_only((*self.as_raw()).s_bdev) }
+    }
+
+    /// Freezes the volume, calls `action`, thaws it. Sleeps; fails with what freezing failed with.
+    pub(crate) fn while_frozen(&self, action: impl FnOnce()) -> Result {
+        // SAFETY: As above.
+        let device = unsafe { (*self.as_raw()).s_bdev };
+        // SAFETY: The device is open; no lock of the volume is held.
+        to_result(unsafe { bindings::bdev_freeze(device) })?;
+        action();
+        // SAFETY: Undoes the freeze above.
+        to_result(unsafe { bindings::bdev_thaw(device) })
+    }
+
     /// The least number of bytes that the device discards at once; `None` if it takes no discards.
     pub(crate) fn discard_granularity(&self) -> Option<u64> {
         // SAFETY: As above.

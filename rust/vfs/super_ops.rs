@@ -49,6 +49,17 @@ pub(crate) trait SuperOperations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Brings the volume to rest, because it is about to be copied below us: everything is written, and nobody changes
+    /// anything until [`unfreeze`](Self::unfreeze).
+    fn freeze(_sb: &SuperBlock<Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The end of a freeze.
+    fn unfreeze(_sb: &SuperBlock<Self::FS>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Ends the mount: the last inode is gone.
     fn put(_sb: &SuperBlock<Self::FS>) {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -79,6 +90,8 @@ impl<T: FileSystem> SuperTable<T> {
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
         sync_fs: if T::HAS_SYNC { Some(Self::sync_fs) } else { None },
+        freeze_fs: if T::HAS_FREEZE { Some(Self::freeze_fs) } else { None },
+        unfreeze_fs: if T::HAS_UNFREEZE { Some(Self::unfreeze_fs) } else { None },
         put_super: if T::HAS_PUT { Some(Self::put_super) } else { None },
         ..super::none()
     };
@@ -137,6 +150,18 @@ impl<T: FileSystem> SuperTable<T> {
         // SAFETY: "Callback pointer"; `s_umount` keeps the super block live.
         let sb = unsafe { SuperBlock::from_raw(sb) };
         from_result(|| T::sync(sb, wait != 0).map(|()| 0))
+    }
+
+    unsafe extern "C" fn freeze_fs(sb: *mut bindings::super_block) -> c_int {
+        // SAFETY: "Callback pointer"; `s_umount` keeps the super block live.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        from_result(|| T::freeze(sb).map(|()| 0))
+    }
+
+    unsafe extern "C" fn unfreeze_fs(sb: *mut bindings::super_block) -> c_int {
+        // SAFETY: As above.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        from_result(|| T::unfreeze(sb).map(|()| 0))
     }
 
     unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {

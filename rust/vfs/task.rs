@@ -13,6 +13,12 @@ pub(crate) fn may_exceed_limits() -> bool {
     unsafe { bindings::capable(bindings::CAP_SYS_RESOURCE as _) }
 }
 
+/// Whether the task may manage volumes (`CAP_SYS_ADMIN`).
+pub(crate) fn is_administrator() -> bool {
+    // SAFETY: As above.
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as _) }
+}
+
 /// Whether the task accesses files as user `uid` of the initial name space.
 pub(crate) fn is_user(uid: u32) -> bool {
     // SAFETY: As above.
