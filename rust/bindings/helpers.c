@@ -370,3 +370,33 @@ void *rfs_kzalloc_no_fail(size_t size)
 {
 	return kzalloc(size, GFP_NOFS | __GFP_NOFAIL);
 }
+
+ssize_t rfs_generic_write_sync(struct kiocb *iocb, ssize_t count)
+{
+	return generic_write_sync(iocb, count);
+}
+
+void rfs_filemap_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
+void rfs_filemap_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
+}
+
+struct file *rfs_fault_file(struct vm_fault *fault)
+{
+	return fault->vma->vm_file;
+}
+
+struct folio *rfs_fault_folio(struct vm_fault *fault)
+{
+	return page_folio(fault->page);
+}
+
+vm_fault_t rfs_vmf_fs_error(int error)
+{
+	return vmf_fs_error(error);
+}

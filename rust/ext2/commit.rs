@@ -332,10 +332,10 @@ fn write_pointers(bytes: &mut [u8], link: &Link) {
     }
 }
 
-/// Writes what is new and lives in buffers: the pointer blocks, and a directory's own blocks.
+/// Writes what is new and lives in buffers: the pointer blocks, and the own blocks of a directory or symlink.
 fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
     let mut own = KVec::new();
-    if inode.is_directory() {
+    if !inode.is_regular() {
         for range in prepared.extents.iter() {
             for extent in state.overlay.extents().iter().filter(|extent| extent.first >= range.start && extent.end() <= range.end) {
                 if let State::Submitted(disk, _) = extent.state {

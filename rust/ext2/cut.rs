@@ -50,6 +50,13 @@ pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
     pruned
 }
 
+/// Gives back space that was set aside for the file, or chosen, and not used. Its pages are gone, and nobody else has
+/// the inode.
+pub(super) fn give_back_unused(inode: &Inode) -> Result {
+    let mut state = inode.data().map.write();
+    take_overlay(inode, &mut state, 0..u32::MAX)
+}
+
 /// Takes what is ahead of the pointers. None of it can be reached on disk, so that it can be given out again at once.
 fn take_overlay(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
     let sb = inode.sb();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls of files: the version of `lsattr -v` and `chattr -v`, which is the inode's generation.
+//! The ioctls of files: those for the volume ([`trim`]), and the version of `lsattr -v` and `chattr -v`, which is the
+//! inode's generation.
 //!
 //! They are declared with the type `long` and have always carried an `int`; the numbers for 32-bit programs differ.
 
-use super::{Ext2, Inode};
+use super::{trim, Ext2, Inode};
 use crate::vfs::file::File;
 use kernel::{
     ioctl::{_IOR, _IOW},
@@ -23,7 +24,7 @@ pub(super) fn ioctl(file: &File<Ext2>, command: u32, argument: UserPtr) -> Resul
     match command {
         GET_VERSION | GET_VERSION_32 => user.writer().write(&file.inode().generation()),
         SET_VERSION | SET_VERSION_32 => set(file, user),
-        _ => Err(ENOTTY),
+        _ => trim::ioctl(file, command, argument).unwrap_or(Err(ENOTTY)),
     }
 }
 

@@ -4,11 +4,12 @@
 //! three.
 
 use super::{
-    inode::Node,
     ondisk::{
         path::{self, Path},
         raw::le32,
     },
+    overlay::Found,
+    state::{MapState, State},
     volume::Place,
     Ext2, Inode, SuperBlock,
 };
@@ -23,8 +24,34 @@ use kernel::prelude::*;
 
 impl BlockMap for Ext2 {
     fn map(inode: &Inode, first: u64, max: u64) -> Result<Run> {
-        let walk = Walk { sb: inode.sb(), ino: inode.ino(), bits: inode.block_bits() };
-        walk.map(inode.data(), first, max)
+        let state = inode.data().map.read();
+        look_up(inode, &state, first, max)
+    }
+}
+
+/// The run from file block `first` on, as [`BlockMap::map`] gives it. What is ahead of the pointers counts: blocks
+/// whose contents are on their way are there, those that are only set aside are holes.
+pub(super) fn look_up(inode: &Inode, state: &MapState, first: u64, max: u64) -> Result<Run> {
+    let walk = Walk::new(inode);
+    if state.is_settled() {
+        return walk.map(&state.pointers, first, max);
+    }
+    let block = u32::try_from(first).map_err(|_| EFBIG)?;
+    match state.overlay.find(block) {
+        Found::Extent(extent) => Ok(Run {
+            first,
+            len: extent.len.into(),
+            place: match extent.state {
+                State::Submitted(disk, _) => plan::Place::Mapped(disk.into()),
+                State::Reserved | State::Allocated(_) => plan::Place::Hole,
+            },
+            boundary: false,
+        }),
+        Found::Nothing(until) => {
+            let room = u64::from(until.saturating_sub(block)).max(1);
+            let run = walk.map(&state.pointers, first, max.min(room))?;
+            Ok(Run { len: run.len.min(room), ..run })
+        }
     }
 }
 
@@ -34,24 +61,28 @@ pub(super) fn read_metadata(sb: &SuperBlock, ino: u64, block: u64) -> Result<Buf
 }
 
 /// A walk down the pointers of one inode.
-struct Walk<'a> {
-    sb: &'a SuperBlock,
-    ino: u64,
-    bits: u32,
+pub(super) struct Walk<'a> {
+    pub(super) sb: &'a SuperBlock,
+    pub(super) ino: u64,
+    pub(super) bits: u32,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk over the pointers of `inode`.
+    pub(super) fn new(inode: &'a Inode) -> Self {
+        Self { sb: inode.sb(), ino: inode.ino(), bits: inode.block_bits() }
+    }
+
     /// The run from file block `first` on; see [`BlockMap::map`].
-    fn map(&self, node: &Node, first: u64, max: u64) -> Result<Run> {
+    pub(super) fn map(&self, root: &[u8], first: u64, max: u64) -> Result<Run> {
         let path = Path::to(first, self.bits).ok_or(EFBIG)?;
         let max = u32::try_from(max).unwrap_or(u32::MAX).clamp(1, path.run_limit());
-        let root = node.pointers.read();
         let mut leaf: Option<Buffer> = None;
         for (level, index) in path.offsets().iter().enumerate() {
-            let pointers = leaf.as_ref().map_or(&root[..], |buffer| buffer.bytes());
+            let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
             if level == path.depth() {
                 let run = path::pointer_run(pointers, *index, max).ok_or(EIO)?;
-                return self.leaf_run(&root[..], &path, first, run);
+                return self.leaf_run(root, &path, first, run);
             }
             match pointer(pointers, *index) {
                 0 => return Ok(hole(first, path.hole_len(first, level, self.bits))),
@@ -98,14 +129,14 @@ impl Walk<'_> {
     }
 
     /// Refuses pointers that no file can have.
-    fn check(&self, block: u32, len: u32) -> Result {
+    pub(super) fn check(&self, block: u32, len: u32) -> Result {
         let place = Place { ino: self.ino, block: block.into() };
         self.sb.data().check_run(block, len).map_err(|error| self.sb.damaged(place, &error))
     }
 }
 
 /// The pointer at `index`.
-fn pointer(pointers: &[u8], index: u32) -> u32 {
+pub(super) fn pointer(pointers: &[u8], index: u32) -> u32 {
     le32(pointers, (index as usize).saturating_mul(4)).unwrap_or(0)
 }
 
