@@ -16,10 +16,10 @@ use crate::ext2::ondisk::{
     superblock::{RawSuperblockMut, Superblock, MAGIC},
 };
 
-/// A small volume with blocks of `1024 << log_size` bytes: its superblock, checked.
+/// The superblock of a small volume with blocks of `1024 << log_size` bytes.
 ///
-/// One group and a half, 256-byte inodes, features filetype, sparse_super and large_file.
-pub fn sample_volume(log_size: u32) -> Superblock {
+/// One group and a half, 256-byte inodes, 512 of them, features filetype, sparse_super and large_file.
+pub fn sample_superblock(log_size: u32) -> [u8; 1024] {
     let mut bytes = [0; 1024];
     let mut raw = RawSuperblockMut::new(&mut bytes).expect("1024 bytes are a superblock");
     let per_group = 8192 << log_size;
@@ -38,7 +38,13 @@ pub fn sample_volume(log_size: u32) -> Superblock {
     raw.set(S_FEATURE_INCOMPAT, Incompat::FILETYPE.0);
     let ro_compat = RoCompat::SPARSE_SUPER.union(RoCompat::LARGE_FILE);
     raw.set(S_FEATURE_RO_COMPAT, ro_compat.0);
-    Superblock::parse(&bytes, u64::MAX).expect("the sample is a valid superblock")
+    bytes
+}
+
+/// The volume of [`sample_superblock`], checked.
+pub fn sample_volume(log_size: u32) -> Superblock {
+    Superblock::parse(&sample_superblock(log_size), u64::MAX)
+        .expect("the sample is a valid superblock")
 }
 
 /// Every error has something to say.

@@ -63,6 +63,9 @@ pub fn debugfs(file: &FsPath, commands: &[&str]) {
     e2fs("debugfs", &["-w", "-f", script, file]);
 }
 
+/// Name, inode number and type of a directory entry.
+pub type Listed = (Vec<u8>, u32, Option<Kind>);
+
 /// A volume in memory.
 pub struct Volume {
     pub bytes: Vec<u8>,
@@ -202,7 +205,7 @@ impl Volume {
     }
 
     /// Names, inode numbers and types in a directory, "." and ".." left out.
-    pub fn list(&self, directory: &Inode) -> Result<Vec<(Vec<u8>, u32, Option<Kind>)>> {
+    pub fn list(&self, directory: &Inode) -> Result<Vec<Listed>> {
         let mut list = Vec::new();
         for block in self.read(directory)?.chunks(self.block_size() as usize) {
             for entry in DirBlock::new(block, self.dir_format()).entries(0) {
