@@ -2,9 +2,7 @@
 
 //! Volumes made by `mke2fs` from a file tree read back the same.
 
-mod common;
-
-use common::{debugfs, mke2fs, scratch, Volume};
+use super::common::{debugfs, mke2fs, scratch, Volume};
 use rext2_host::ext2::ondisk::{
     bitmap,
     inode::{Device, Kind},

@@ -47,11 +47,28 @@ pub fn e2fs(program: &str, args: &[&str]) -> String {
 
 /// Makes a volume of `size` (as `mke2fs` takes it) in `file`.
 pub fn mke2fs(file: &FsPath, size: &str, options: &[&str]) {
-    let file = file.to_str().expect("paths of tests are UTF-8");
     let mut args = vec!["-q", "-F"];
     args.extend(options);
-    args.extend([file, size]);
+    args.extend([file.to_str().expect("paths of tests are UTF-8"), size]);
     e2fs("mke2fs", &args);
+    // mke2fs does not write free blocks at the end of a file.
+    let bytes = fs::read(file).expect("the image can be read");
+    let word = |at: usize| {
+        u64::from_le_bytes([
+            bytes[at],
+            bytes[at + 1],
+            bytes[at + 2],
+            bytes[at + 3],
+            0,
+            0,
+            0,
+            0,
+        ])
+    };
+    let len = word(1024 + 4) << (10 + word(1024 + 0x18));
+    let image = fs::OpenOptions::new().write(true).open(file);
+    let result = image.and_then(|image| image.set_len(len.max(bytes.len() as u64)));
+    result.expect("the image can be made longer");
 }
 
 /// Runs commands of `debugfs` that may write.
