@@ -47,12 +47,12 @@ fn next(bitmap: &[u8], len: u32, from: u32, flip: u64) -> Option<u32> {
     let beyond = flip as u8;
     let mut index = from / WORD;
     let mut found = (word(bitmap, index, beyond) ^ flip) & from_bit(from);
-    let words = len.div_ceil(WORD);
+    let last = len.saturating_sub(1) / WORD;
     while found == 0 {
-        index = index.saturating_add(1);
-        if index >= words {
+        if index >= last {
             return None;
         }
+        index = index.saturating_add(1);
         found = word(bitmap, index, beyond) ^ flip;
     }
     let bit = index

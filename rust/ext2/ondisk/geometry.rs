@@ -74,6 +74,13 @@ fn is_power_of(mut n: u32, base: NonZeroU32) -> bool {
     n == 1
 }
 
+/// How many units `value` needs.
+///
+/// Not `u32::div_ceil`, whose addition is checked where the caller's is.
+pub(super) fn div_up(value: u32, unit: NonZeroU32) -> u32 {
+    (value / unit).saturating_add(u32::from(value % unit != 0))
+}
+
 impl Geometry {
     /// Block size in bytes: 1024, 2048 or 4096.
     pub fn block_size(&self) -> u32 {
@@ -137,8 +144,7 @@ impl Geometry {
 
     /// Blocks that hold all group descriptors.
     pub fn desc_blocks(&self) -> u32 {
-        self.group_count
-            .div_ceil(self.desc_per_block_nonzero().get())
+        div_up(self.group_count, self.desc_per_block_nonzero())
     }
 
     fn desc_per_block_nonzero(&self) -> NonZeroU32 {

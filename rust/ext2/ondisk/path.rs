@@ -180,7 +180,8 @@ pub fn max_file_size(bits: u32) -> u64 {
     let (mut low, mut high) = (0, max_blocks(bits));
     // Invariant: `low` blocks fit, and more than `high` do not fit or cannot be reached.
     while low < high {
-        let middle = low.saturating_add(high.saturating_sub(low).div_ceil(2));
+        let half = high.saturating_sub(low) / 2;
+        let middle = low.saturating_add(half).saturating_add(1).min(high);
         if fits(middle) {
             low = middle;
         } else {
