@@ -292,15 +292,24 @@ impl Geometry {
     /// Blocks at the beginning of a group taken by a superblock copy, descriptors and room for more
     /// descriptors.
     pub fn group_overhead(&self, group: u32) -> u32 {
-        let has_super = self.has_superblock(group);
-        let plain = match self.first_meta_bg {
-            Some(first) => first.min(self.desc_blocks()),
+        let copy = match self.has_superblock(group) {
+            true => self.plain_desc_blocks(group).wrapping_add(1),
+            false => 0,
+        };
+        copy.wrapping_add(u32::from(self.has_meta_desc(group)))
+    }
+
+    /// Blocks of descriptors, and of room for more, that follow a superblock copy in the group. Where
+    /// meta_bg places descriptors, none do.
+    fn plain_desc_blocks(&self, group: u32) -> u32 {
+        let (own, _) = self.desc_place(group);
+        match self.first_meta_bg {
+            Some(first) if own >= first => 0,
+            Some(first) => first,
             None => self
                 .desc_blocks()
                 .wrapping_add(u32::from(self.reserved_gdt_blocks)),
-        };
-        let copy = if has_super { plain.wrapping_add(1) } else { 0 };
-        copy.wrapping_add(u32::from(self.has_meta_desc(group)))
+        }
     }
 
     /// Whether the group holds a descriptor block or its backup because of meta_bg: it is the
