@@ -112,9 +112,18 @@ artefact() {
 			mkdir "$dir"
 			"$@" "$dir" >&2 || exit
 			touch "$dir/.complete"
+			forget_unused "$name"
 		) 9>"$REXT2_CACHE/lock/${dir##*/}" || exit
 	fi
+	touch -c "$dir/.complete"
 	printf '%s\n' "$dir"
+}
+
+# Removes what bears this name and was last asked for two weeks ago: older kernels, former tools.
+forget_unused() {
+	local stamp
+	find "$REXT2_CACHE" -mindepth 2 -maxdepth 2 -path "*/$1-????????????/.complete" -mtime +14 -print0 |
+		while IFS= read -r -d '' stamp; do remove_tree "${stamp%/.complete}"; done
 }
 
 # Debian ships some directories without write permission, which stops an ordinary user's rm.
