@@ -15,7 +15,7 @@ ifneq ($(strip $(KDIR)),)
 
 # The compiler that the kernel was built with, unless the caller names one.
 kernel_cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ ]*\) .*/\1/p' $(KDIR)/.config)
-kbuild = $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) $(if $(LLVM)$(filter command%,$(origin CC)),,CC=$(kernel_cc))
+kbuild = $(if $(V),,@)$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) $(if $(LLVM)$(filter command%,$(origin CC)),,CC=$(kernel_cc))
 
 trouble := $(shell scripts/check-kdir '$(KDIR)')
 ifneq ($(trouble),)

@@ -75,10 +75,16 @@ step() {
 	mkdir -p "$REXT2_CACHE/log"
 	log=$REXT2_CACHE/log/$(tr -cs '[:alnum:]\n' - <<<"$what" | cut -c 1-60)$$.log
 	[[ -t 2 ]] || say "$what"
+	# In a process group of its own, so that an interrupt ends all of it and not only this shell.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
+	set +m
+	# shellcheck disable=SC2064 # this step's process
+	trap "kill -TERM -- -$pid 2>/dev/null; exit 130" INT TERM HUP
 	watch_step "$pid" "$what" "$log"
 	wait "$pid" || status=$?
+	trap - INT TERM HUP
 	if ((status)); then
 		tail -n 25 -- "$log" >&2
 		say "$what: failed with status $status; all of its output: $log"
@@ -106,9 +112,18 @@ artefact() {
 			mkdir "$dir"
 			"$@" "$dir" >&2 || exit
 			touch "$dir/.complete"
+			forget_unused "$name"
 		) 9>"$REXT2_CACHE/lock/${dir##*/}" || exit
 	fi
+	touch -c "$dir/.complete"
 	printf '%s\n' "$dir"
+}
+
+# Removes what bears this name and was last asked for two weeks ago: older kernels, former tools.
+forget_unused() {
+	local stamp
+	find "$REXT2_CACHE" -mindepth 2 -maxdepth 2 -path "*/$1-????????????/.complete" -mtime +14 -print0 |
+		while IFS= read -r -d '' stamp; do remove_tree "${stamp%/.complete}"; done
 }
 
 # Debian ships some directories without write permission, which stops an ordinary user's rm.
@@ -215,7 +230,7 @@ carried_variables() {
 sandbox() {
 	local root=$1
 	box=(--bind "$root" / --dev /dev --proc /proc --ro-bind /sys /sys --unshare-pid --die-with-parent)
-	box+=(--bind /tmp /tmp --bind /var/tmp /var/tmp)
+	box+=(--bind /tmp /tmp --bind /var/tmp /var/tmp --bind "${TMPDIR:-/tmp}" "${TMPDIR:-/tmp}")
 	box+=(--bind "$REXT2_CACHE" "$REXT2_CACHE" --bind "$REXT2_TOP" "$REXT2_TOP")
 	((EUID == 0)) || box+=(--unshare-user --uid 0 --gid 0)
 	[[ ! -e /dev/kvm ]] || box+=(--dev-bind /dev/kvm /dev/kvm)
@@ -250,6 +265,9 @@ in_tools() {
 
 # --- the kernel -------------------------------------------------------------------------------
 
+if [[ ${KERNEL_VERSION:-} =~ ^([0-9]+\.[0-9]+)\. ]]; then
+	KERNEL_SERIES=${BASH_REMATCH[1]}
+fi
 KERNEL_SERIES=${KERNEL_SERIES:-7.2}
 KERNEL_FLAVOUR=${KERNEL_FLAVOUR:-amd64}
 

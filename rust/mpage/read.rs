@@ -17,6 +17,7 @@ use kernel::prelude::*;
 /// Errors also show in the folio.
 pub(crate) fn read_folio<T: BlockMap>(inode: &Inode<T>, folio: LockedFolio<'_>) -> Result {
     let window = folio.pos()..folio.pos().saturating_add(folio.size());
+    inode.trace_window(folio.pos(), folio.size(), Direction::Read);
     let mut reader = Reader::new(inode, window, false);
     let result = reader.folio(folio);
     reader.finish();
@@ -124,15 +125,18 @@ impl<'a, T: BlockMap> Reader<'a, T> {
     }
 }
 
+/// What a pass holds of a folio's count of bytes under read.
+const HELD: u32 = 1;
+
 /// The pieces of one folio that are given to bios.
 ///
-/// While there is a record, one count is held for the pass itself, so that the folio does not end before all its
+/// While there is a record, one byte is held for the pass itself, so that the folio does not end before all its
 /// pieces have been issued.
 #[derive(Default)]
 struct Pieces {
     /// The folio is given away whole: one piece, and the rest of it zeroes.
     single: bool,
-    /// Pieces are counted in the folio's record.
+    /// The pieces' bytes are counted in the folio's record.
     counted: bool,
 }
 
@@ -147,7 +151,7 @@ impl Pieces {
         inode.trace_per_block(folio.pos(), folio.size(), Direction::Read);
         let state = folio.make_state(inode.block_bits());
         state.set_uptodate(0..blocks(inode, done));
-        state.begin_read(1);
+        state.begin_read(HELD);
         self.counted = true;
         Ok(())
     }
@@ -173,7 +177,7 @@ impl Pieces {
             self.count(inode, folio, piece.start)?;
         }
         if let Some(state) = self.state(folio) {
-            state.begin_read(1);
+            state.begin_read(u32::try_from(piece.end.saturating_sub(piece.start))?);
         }
         Ok(())
     }
@@ -186,7 +190,7 @@ impl Pieces {
         let Some(state) = self.state(&folio) else {
             return folio.finish_read(ok);
         };
-        match state.end_read(ok) {
+        match state.end_read(ok, HELD) {
             Some(_) => {
                 let uptodate = state.is_all_uptodate();
                 folio.finish_read(uptodate);

@@ -193,7 +193,7 @@ unsafe extern "C" fn end_read_folio(
                 let bits = folio.block_bits();
                 state.set_uptodate((offset >> bits) as u32..((offset + len) >> bits) as u32);
             }
-            state.end_read(ok).map(|_| state.is_all_uptodate())
+            state.end_read(ok, len as u32).map(|_| state.is_all_uptodate())
         }
     };
     if let Some(uptodate) = last {

@@ -171,18 +171,19 @@ impl BlockState {
         self.dirty.next_run(range, true)
     }
 
-    /// Counts a read of `pieces` more; the folio stays locked until all have been given back.
-    pub(crate) fn begin_read(&self, pieces: u32) {
-        self.reading.fetch_add(pieces, ordering::Full);
+    /// Counts `bytes` more to be read; the folio stays locked until all have been given back. Bytes and not pieces,
+    /// because a bio makes one piece of two that are adjacent in the folio.
+    pub(crate) fn begin_read(&self, bytes: u32) {
+        self.reading.fetch_add(bytes, ordering::Full);
     }
 
-    /// Gives one piece back. The last one is told so, with whether any failed since the last time.
-    pub(crate) fn end_read(&self, ok: bool) -> Option<bool> {
+    /// Gives `bytes` back. The last ones are told so, with whether any failed since the last time.
+    pub(crate) fn end_read(&self, ok: bool, bytes: u32) -> Option<bool> {
         if !ok {
             self.failed.store(true, ordering::Relaxed);
         }
-        match self.reading.fetch_sub(1u32, ordering::Full) {
-            1 => Some(!self.failed.xchg(false, ordering::Full)),
+        match self.reading.fetch_sub(bytes, ordering::Full) {
+            before if before == bytes => Some(!self.failed.xchg(false, ordering::Full)),
             _ => None,
         }
     }

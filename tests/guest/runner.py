@@ -61,10 +61,11 @@ class Report:
 
     def end(self) -> int:
         score = self.score
-        skipped = f", {score.skipped} skipped" if score.skipped else ""
         for name in score.failed:
             print(f"failed: {name}")
-        print(f"{score.passed} passed, {len(score.failed)} failed{skipped}")
+        if score.skipped:
+            print(f"{score.skipped} skipped")
+        print(f"{score.passed} passed, {len(score.failed)} failed")
         return 1 if score.failed or not score.passed else 0
 
 
@@ -212,6 +213,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--module", action="append", default=[])
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("patterns", nargs="*")
     return parser.parse_args()
 
@@ -220,6 +222,8 @@ def main() -> int:
     options = arguments()
     tests = [test for path in sorted(options.tests.glob("*.sh")) for test in suite.read_file(path)]
     tests = suite.select(tests, options.patterns)
+    if not options.full and not options.patterns:
+        tests = [test for test in tests if not test.full]
     if options.list:
         print("\n".join(test.name for test in tests))
         return 0

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DIRECTIVE = re.compile(r"^# guest:\s*(.*)$")
+# What may be said of one test alone.
+OWN = {"limit", "full"}
 FUNCTION = re.compile(r"^test_(\w+)\s*\(\)")
 
 
@@ -30,6 +32,7 @@ class Test:
     function: str
     limit: int
     boot: Boot = field(compare=False)
+    full: bool
 
 
 def _directive(path: Path, number: int, text: str) -> dict[str, str]:
@@ -37,7 +40,7 @@ def _directive(path: Path, number: int, text: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     for word in text.split():
         key, _, value = word.partition("=")
-        if key not in ("mem", "smp", "disks", "append", "debug-slab", "limit") or not value:
+        if key not in ("mem", "smp", "disks", "append", "debug-slab", "limit", "full") or not value:
             sys.exit(f"{path}:{number}: '{word}' is no setting; tests/guest/lib.sh lists them")
         if key == "append" and key in settings:
             value = f"{settings[key]} {value}"
@@ -62,15 +65,16 @@ def read_file(path: Path) -> list[Test]:
     own: dict[str, str] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if found := DIRECTIVE.match(line):
-            own = _directive(path, number, found.group(1))
-            if not tests and "limit" not in own or set(own) - {"limit"}:
-                common, own = {**common, **own}, {}
+            own |= _directive(path, number, found.group(1))
         elif found := FUNCTION.match(line):
-            limit = int({"limit": "60", **common, **own}["limit"])
-            tests.append(Test(f"{path.stem}/{found.group(1)}", path, found.group(0).split("(")[0].strip(), limit, _boot(common)))
+            if set(own) - OWN:
+                sys.exit(f"{path}:{number}: only {' and '.join(sorted(OWN))} can be set for one test; leave a line empty above it")
+            settings = {"limit": "60", **common, **own}
+            full = settings.get("full") == "1"
+            tests.append(Test(f"{path.stem}/{found.group(1)}", path, f"test_{found.group(1)}", int(settings["limit"]), _boot(common), full))
             own = {}
         elif not line.strip():
-            # A directive that no function follows at once speaks for the whole file.
+            # A directive that no function follows at once speaks for the rest of the file.
             common, own = {**common, **own}, {}
     return tests
 

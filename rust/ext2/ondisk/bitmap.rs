@@ -47,12 +47,12 @@ fn next(bitmap: &[u8], len: u32, from: u32, flip: u64) -> Option<u32> {
     let beyond = flip as u8;
     let mut index = from / WORD;
     let mut found = (word(bitmap, index, beyond) ^ flip) & from_bit(from);
-    let words = len.div_ceil(WORD);
+    let last = len.saturating_sub(1) / WORD;
     while found == 0 {
-        index = index.saturating_add(1);
-        if index >= words {
+        if index >= last {
             return None;
         }
+        index = index.saturating_add(1);
         found = word(bitmap, index, beyond) ^ flip;
     }
     let bit = index
@@ -103,7 +103,7 @@ pub fn clear_run(bitmap: &[u8], len: u32, from: u32, max: u32) -> u32 {
 ///
 /// The order of preference: all of `want` beginning at `goal`; the first place behind `goal` with
 /// `want` in a row, then the first one before it; the longest row that there is. `None` if no bit is
-/// clear or `want` is zero. Every word is looked at once or twice, however the bitmap is filled.
+/// clear or `want` is zero. The cost is one look at every word and at every row on the way.
 pub fn find_run(bitmap: &[u8], len: u32, goal: u32, want: u32) -> Option<Range<u32>> {
     let goal = match goal < len {
         true => goal,

@@ -74,6 +74,13 @@ fn is_power_of(mut n: u32, base: NonZeroU32) -> bool {
     n == 1
 }
 
+/// How many units `value` needs.
+///
+/// Not `u32::div_ceil`, whose addition is checked where the caller's is.
+pub(super) fn div_up(value: u32, unit: NonZeroU32) -> u32 {
+    (value / unit).saturating_add(u32::from(value % unit != 0))
+}
+
 impl Geometry {
     /// Block size in bytes: 1024, 2048 or 4096.
     pub fn block_size(&self) -> u32 {
@@ -137,8 +144,7 @@ impl Geometry {
 
     /// Blocks that hold all group descriptors.
     pub fn desc_blocks(&self) -> u32 {
-        self.group_count
-            .div_ceil(self.desc_per_block_nonzero().get())
+        div_up(self.group_count, self.desc_per_block_nonzero())
     }
 
     fn desc_per_block_nonzero(&self) -> NonZeroU32 {
@@ -286,15 +292,24 @@ impl Geometry {
     /// Blocks at the beginning of a group taken by a superblock copy, descriptors and room for more
     /// descriptors.
     pub fn group_overhead(&self, group: u32) -> u32 {
-        let has_super = self.has_superblock(group);
-        let plain = match self.first_meta_bg {
-            Some(first) => first.min(self.desc_blocks()),
+        let copy = match self.has_superblock(group) {
+            true => self.plain_desc_blocks(group).wrapping_add(1),
+            false => 0,
+        };
+        copy.wrapping_add(u32::from(self.has_meta_desc(group)))
+    }
+
+    /// Blocks of descriptors, and of room for more, that follow a superblock copy in the group. Where
+    /// meta_bg places descriptors, none do.
+    fn plain_desc_blocks(&self, group: u32) -> u32 {
+        let (own, _) = self.desc_place(group);
+        match self.first_meta_bg {
+            Some(first) if own >= first => 0,
+            Some(first) => first,
             None => self
                 .desc_blocks()
                 .wrapping_add(u32::from(self.reserved_gdt_blocks)),
-        };
-        let copy = if has_super { plain.wrapping_add(1) } else { 0 };
-        copy.wrapping_add(u32::from(self.has_meta_desc(group)))
+        }
     }
 
     /// Whether the group holds a descriptor block or its backup because of meta_bg: it is the

@@ -2,22 +2,24 @@
 
 //! The ext2 format on disk: bytes in, validated values out.
 //!
-//! | Module         | Answers                                                            |
-//! | -------------- | ------------------------------------------------------------------ |
-//! | [`raw`]        | How is a little-endian field of a record read and written?          |
-//! | [`fields`]     | Which records and fields are there, and where?                      |
-//! | [`features`]   | Which format features does a volume use, and which can be served?   |
-//! | [`superblock`] | Is this an ext2 volume, and what does it say of itself?             |
-//! | [`mount`]      | What does a mounted volume write into its superblock?               |
-//! | [`geometry`]   | Where are groups, descriptors and inodes?                           |
-//! | [`group`]      | Where are a group's bitmaps and its inode table?                    |
-//! | [`inode`]      | What does an inode say, and is it believable?                       |
-//! | [`dirent`]     | What names does a directory block hold?                             |
-//! | [`dirent_write`], [`inode_write`] | How are those changed?                           |
-//! | [`bitmap`]     | Which blocks and inodes are free?                                   |
-//! | [`policy`]     | Which of the free ones are taken?                                  |
-//! | [`path`]       | Through which pointers is a file block reached?                     |
-//! | [`error`]      | What was wrong, in one line?                                        |
+//! | Module           | Answers                                                    |
+//! | ---------------- | ---------------------------------------------------------- |
+//! | [`raw`]          | How is a little-endian field of a record read and written? |
+//! | [`fields`]       | Which records and fields are there, and where?             |
+//! | [`features`]     | Which format features are there, and which can be served?  |
+//! | [`superblock`]   | Is this an ext2 volume, and what does it say of itself?    |
+//! | [`geometry`]     | Where are groups, descriptors and inodes?                  |
+//! | [`group`]        | Where are a group's bitmaps and its inode table?           |
+//! | [`inode`]        | What does an inode say, and is it believable?              |
+//! | [`inode_write`]  | How is it written?                                         |
+//! | [`time`]         | What time is meant by a time stamp?                        |
+//! | [`dirent`]       | What names does a directory block hold?                    |
+//! | [`dirent_write`] | How are they changed?                                      |
+//! | [`path`]         | Through which pointers is a file block reached?            |
+//! | [`bitmap`]       | What is free?                                              |
+//! | [`policy`]       | Where do new blocks and inodes go?                         |
+//! | [`mount`]        | What does a mounted volume write into its superblock?      |
+//! | [`error`]        | What was wrong, in one line?                               |
 //!
 //! Everything here is a pure function of bytes: `core` only, no allocation, no kernel types, no
 //! `unsafe`, so that the same files compile in the kernel and in the host's test crate.

@@ -142,22 +142,28 @@ impl Path {
     }
 }
 
-/// Pointer blocks needed to map the first `blocks` file blocks, all of them data.
-pub fn tree_blocks(blocks: u64, bits: u32) -> u64 {
-    (DIRECT..SLOTS)
-        .map(|slot| {
-            let range = slot_range(slot, bits);
-            let inside = blocks.min(range.end).saturating_sub(range.start);
-            if inside == 0 {
-                return 0;
-            }
-            // A tree of height h has one root, and a block per full or begun span at each height
-            // below.
-            (1..slot_height(slot))
-                .map(|height| inside.div_ceil(span(height, bits).max(1)))
-                .fold(1, u64::saturating_add)
-        })
-        .fold(0, u64::saturating_add)
+/// Pointer blocks on the ways from an inode to the file blocks of `range`: as many as have to be
+/// allocated for them at worst.
+pub fn pointer_blocks(range: &Range<u64>, bits: u32) -> u64 {
+    let under = |slot| {
+        let tree = slot_range(slot, bits);
+        let first = range.start.max(tree.start).saturating_sub(tree.start);
+        let end = range.end.min(tree.end).saturating_sub(tree.start);
+        if first >= end {
+            return 0;
+        }
+        // The root, and at each height below it every node that has something of the range.
+        let nodes = |height| {
+            let span = NonZeroU64::new(span(height, bits)).unwrap_or(NonZeroU64::MIN);
+            (end.saturating_sub(1) / span)
+                .saturating_sub(first / span)
+                .saturating_add(1)
+        };
+        (1..slot_height(slot))
+            .map(nodes)
+            .fold(1, u64::saturating_add)
+    };
+    (DIRECT..SLOTS).map(under).fold(0, u64::saturating_add)
 }
 
 /// The greatest length of a file in bytes.
@@ -170,11 +176,12 @@ pub fn max_file_size(bits: u32) -> u64 {
         .checked_shr(bits.saturating_sub(9))
         .unwrap_or(0)
         .saturating_sub(1);
-    let fits = |blocks: u64| blocks.saturating_add(tree_blocks(blocks, bits)) <= countable;
+    let fits = |blocks: u64| blocks.saturating_add(pointer_blocks(&(0..blocks), bits)) <= countable;
     let (mut low, mut high) = (0, max_blocks(bits));
     // Invariant: `low` blocks fit, and more than `high` do not fit or cannot be reached.
     while low < high {
-        let middle = low.saturating_add(high.saturating_sub(low).div_ceil(2));
+        let half = high.saturating_sub(low) / 2;
+        let middle = low.saturating_add(half).saturating_add(1).min(high);
         if fits(middle) {
             low = middle;
         } else {

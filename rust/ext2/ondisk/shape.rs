@@ -16,6 +16,7 @@ use super::{
     },
     fields::*,
     geometry::{
+        div_up,
         Backups,
         Geometry, //
     },
@@ -80,7 +81,7 @@ impl Geometry {
             inodes_count: raw.get(S_INODES_COUNT),
             inode_size,
             first_ino,
-            group_count: blocks.div_ceil(blocks_per_group.get()),
+            group_count: div_up(blocks, blocks_per_group),
             backups: backups(raw, features),
             first_meta_bg: features
                 .incompat

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What the harness must notice; `check` in this directory knows which of these has to fail, and how.
+# guest: mem=1024 smp=1 disks=8M,16M
 
 test_passes() { true; }
 
@@ -18,6 +19,15 @@ test_warns_as_expected() {
 	echo "<4>WARNING: CPU: 0 PID: 1 at a test" > /dev/kmsg
 }
 
+test_takes_down_after_failing() {
+	truncate -s 8M image
+	mke2fs -q -t ext2 image
+	mkdir m
+	mount -t tmpfs none m
+	defer umount "$WORK/m"
+	false
+}
+
 # guest: limit=3
 test_hangs() { sleep 1000; }
 
@@ -33,16 +43,7 @@ test_panics() {
 	sleep 1000
 }
 
-test_takes_down_after_failing() {
-	truncate -s 8M image
-	mke2fs -q -t ext2 image
-	mkdir m
-	mount -t tmpfs none m
-	defer umount "$WORK/m"
-	false
+test_after_the_panic() {
+	[[ $REXT2_DISKS == "/dev/vda /dev/vdb" && $DISK2 == /dev/vdb ]]
+	[[ $(nproc) == 1 && $(blockdev --getsize64 "$DISK2") == $((16 << 20)) ]]
 }
-
-test_after_the_panic() { [[ $REXT2_DISKS == "/dev/vda /dev/vdb" && $DISK2 == /dev/vdb ]]; }
-
-# guest: mem=1024 smp=1 disks=8M,16M,24M
-test_own_guest() { [[ $(nproc) == 1 && $(blockdev --getsize64 "$DISK3") == $((24 << 20)) ]]; }

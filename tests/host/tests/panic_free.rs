@@ -12,6 +12,21 @@ use std::{
     process::Command,
 };
 
+/// Generic functions exist only where they are used.
+const GENERICS: &str = "
+use ondisk::{alloc::{self, Groups, Load}, geometry::Geometry};
+use core::ops::Range;
+
+pub fn groups(geometry: &Geometry, total: Load, load: fn(u32) -> Load) -> [Option<u32>; 3] {
+    let groups = Groups::new(geometry, total, load);
+    [groups.for_top_directory(9), groups.for_directory(1), groups.for_file(1, 2)]
+}
+
+pub fn place(taken: &[Range<u32>], inside: Range<u32>, len: u32) -> Option<Range<u32>> {
+    alloc::place_window(taken.iter().cloned(), inside, len)
+}
+";
+
 /// The assembler text of a crate of the pure files.
 fn assemble() -> String {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rust");
@@ -21,7 +36,10 @@ fn assemble() -> String {
         let path = sources.join(path);
         format!("#[path = {path:?}]\npub mod {name};\n")
     };
-    let contents = format!("#![no_std]\n{}", module("ondisk", "ext2/ondisk/mod.rs"));
+    let contents = format!(
+        "#![no_std]\n{}{GENERICS}",
+        module("ondisk", "ext2/ondisk/mod.rs")
+    );
     fs::write(&root, contents).expect("the crate root can be written");
     let status = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))
         .args([

@@ -16,10 +16,10 @@ use crate::ext2::ondisk::{
     superblock::{RawSuperblockMut, Superblock, MAGIC},
 };
 
-/// A small volume with blocks of `1024 << log_size` bytes: its superblock, checked.
+/// The superblock of a small volume with blocks of `1024 << log_size` bytes.
 ///
-/// One group and a half, 256-byte inodes, features filetype, sparse_super and large_file.
-pub fn sample_volume(log_size: u32) -> Superblock {
+/// One group and a half, 256-byte inodes, 512 of them, features filetype, sparse_super and large_file.
+pub fn sample_superblock(log_size: u32) -> [u8; 1024] {
     let mut bytes = [0; 1024];
     let mut raw = RawSuperblockMut::new(&mut bytes).expect("1024 bytes are a superblock");
     let per_group = 8192 << log_size;
@@ -38,7 +38,13 @@ pub fn sample_volume(log_size: u32) -> Superblock {
     raw.set(S_FEATURE_INCOMPAT, Incompat::FILETYPE.0);
     let ro_compat = RoCompat::SPARSE_SUPER.union(RoCompat::LARGE_FILE);
     raw.set(S_FEATURE_RO_COMPAT, ro_compat.0);
-    Superblock::parse(&bytes, u64::MAX).expect("the sample is a valid superblock")
+    bytes
+}
+
+/// The volume of [`sample_superblock`], checked.
+pub fn sample_volume(log_size: u32) -> Superblock {
+    Superblock::parse(&sample_superblock(log_size), u64::MAX)
+        .expect("the sample is a valid superblock")
 }
 
 /// Every error has something to say.
@@ -46,14 +52,25 @@ fn check_line(error: Error) {
     assert!(!format!("{error}").is_empty());
 }
 
-/// The bytes as a superblock.
+/// The bytes as a superblock, or as changes of a good one.
 pub fn superblock(data: &[u8]) {
-    let mut bytes = data.to_vec();
-    bytes.resize(1024, 0);
+    let mut source = Source(data);
+    let mut bytes = vec![0; 1024];
+    match source.byte() {
+        control @ 0..8 => {
+            bytes.copy_from_slice(&sample_superblock(u32::from(control) % 3));
+            while !source.is_empty() {
+                let at = source.below(255) as usize * 4;
+                bytes[at..at + 4].copy_from_slice(&source.word().to_le_bytes());
+            }
+        }
+        _ => {
+            let len = source.0.len().min(1024);
+            bytes[..len].copy_from_slice(&source.0[..len]);
+        }
+    }
     // Fuzzing is not to spend its time on finding two bytes.
-    RawSuperblockMut::new(&mut bytes)
-        .expect("1024 bytes are a superblock")
-        .set(S_MAGIC, MAGIC);
+    bytes[0x38..0x3a].copy_from_slice(&MAGIC.to_le_bytes());
     match Superblock::parse(&bytes, u64::MAX) {
         Ok(volume) => check_volume(&volume),
         Err(error) => check_line(error),
@@ -101,30 +118,36 @@ fn check_volume(volume: &Superblock) {
     assert!(volume.new_extra_isize <= geometry.inode_size() - 128);
 }
 
-/// The bytes as a group descriptor.
+/// The bytes as a group descriptor whose block numbers are mostly on the volume.
 pub fn group_desc(data: &[u8]) {
     let mut source = Source(data);
     let volume = sample_volume(u32::from(source.byte() % 3));
     let geometry = &volume.geometry;
     let group = u32::from(source.byte() % 2);
-    match GroupDesc::parse(source.0, group, geometry) {
-        Ok(desc) => {
-            for (block, len) in desc.ranges() {
-                assert!(geometry.check_data_run(block, len).is_ok());
-                assert!((block..block + len).all(|block| !geometry.is_reserved(block)));
-            }
-            let blocks: u32 = (0..geometry.blocks_count())
-                .filter(|&block| desc.contains(block, 1))
-                .map(|_| 1)
-                .sum();
-            assert_eq!(
-                blocks,
-                geometry.inode_table_blocks() + 2,
-                "nothing overlaps"
-            );
+    let mut bytes = source.0.to_vec();
+    bytes.resize(32, 0);
+    for pointer in bytes.chunks_mut(4).take(3) {
+        let value = u32::from_le_bytes([pointer[0], pointer[1], pointer[2], pointer[3]]);
+        if value & 0x8000_0000 == 0 {
+            pointer.copy_from_slice(&(value % (geometry.blocks_count() + 8)).to_le_bytes());
         }
-        Err(error) => check_line(error),
     }
+    let desc = match GroupDesc::parse(&bytes, group, geometry) {
+        Ok(desc) => desc,
+        Err(error) => return check_line(error),
+    };
+    let mut own: Vec<u32> = Vec::new();
+    for (block, len) in desc.ranges() {
+        assert!(geometry.check_data_run(block, len).is_ok());
+        assert!(desc.contains(block, len) && desc.contains(block + len - 1, 1));
+        own.extend(block..block + len);
+    }
+    assert!(own.iter().all(|&block| !geometry.is_reserved(block)));
+    own.sort_unstable();
+    assert!(
+        own.windows(2).all(|pair| pair[0] < pair[1]),
+        "nothing overlaps"
+    );
 }
 
 /// The bytes as an inode.

@@ -9,7 +9,9 @@ extern crate std;
 mod disk;
 mod planner;
 
-pub use disk::{directory, group_desc, indirect, inode, sample_volume, superblock, symlink};
+pub use disk::{
+    directory, group_desc, indirect, inode, sample_superblock, sample_volume, superblock, symlink,
+};
 pub use planner::planner;
 
 /// Numbers taken one after the other from bytes; zero when they are used up.

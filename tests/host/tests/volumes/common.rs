@@ -47,11 +47,28 @@ pub fn e2fs(program: &str, args: &[&str]) -> String {
 
 /// Makes a volume of `size` (as `mke2fs` takes it) in `file`.
 pub fn mke2fs(file: &FsPath, size: &str, options: &[&str]) {
-    let file = file.to_str().expect("paths of tests are UTF-8");
     let mut args = vec!["-q", "-F"];
     args.extend(options);
-    args.extend([file, size]);
+    args.extend([file.to_str().expect("paths of tests are UTF-8"), size]);
     e2fs("mke2fs", &args);
+    // mke2fs does not write free blocks at the end of a file.
+    let bytes = fs::read(file).expect("the image can be read");
+    let word = |at: usize| {
+        u64::from_le_bytes([
+            bytes[at],
+            bytes[at + 1],
+            bytes[at + 2],
+            bytes[at + 3],
+            0,
+            0,
+            0,
+            0,
+        ])
+    };
+    let len = word(1024 + 4) << (10 + word(1024 + 0x18));
+    let image = fs::OpenOptions::new().write(true).open(file);
+    let result = image.and_then(|image| image.set_len(len.max(bytes.len() as u64)));
+    result.expect("the image can be made longer");
 }
 
 /// Runs commands of `debugfs` that may write.
@@ -62,6 +79,9 @@ pub fn debugfs(file: &FsPath, commands: &[&str]) {
         [file, &script].map(|path| path.to_str().expect("paths of tests are UTF-8"));
     e2fs("debugfs", &["-w", "-f", script, file]);
 }
+
+/// Name, inode number and type of a directory entry.
+pub type Listed = (Vec<u8>, u32, Option<Kind>);
 
 /// A volume in memory.
 pub struct Volume {
@@ -202,7 +222,7 @@ impl Volume {
     }
 
     /// Names, inode numbers and types in a directory, "." and ".." left out.
-    pub fn list(&self, directory: &Inode) -> Result<Vec<(Vec<u8>, u32, Option<Kind>)>> {
+    pub fn list(&self, directory: &Inode) -> Result<Vec<Listed>> {
         let mut list = Vec::new();
         for block in self.read(directory)?.chunks(self.block_size() as usize) {
             for entry in DirBlock::new(block, self.dir_format()).entries(0) {

@@ -2,9 +2,7 @@
 
 //! Volumes made by `mke2fs` from a file tree read back the same.
 
-mod common;
-
-use common::{debugfs, mke2fs, scratch, Volume};
+use super::common::{debugfs, mke2fs, scratch, Volume};
 use rext2_host::ext2::ondisk::{
     bitmap,
     inode::{Device, Kind},
@@ -168,7 +166,7 @@ fn round_trip(name: &str, options: &[&str]) -> Volume {
     make_tree(&tree);
     let mut args = vec!["-d", tree.to_str().expect("paths of tests are UTF-8")];
     args.extend(options);
-    mke2fs(&image, "48M", &args);
+    mke2fs(&image, "24M", &args);
     let volume = Volume::open(&image);
     check_groups(&volume);
     assert!(compare(&volume, ROOT_INO, &tree) > 700);
