@@ -154,6 +154,7 @@ pub(super) fn store_next_orphan(sb: &SuperBlock, ino: u32) -> Result {
 
 /// [`SuperOperations::write_inode`](crate::vfs::super_ops::SuperOperations::write_inode).
 pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
+    inode.sb().check_live()?;
     if inode.links() == 0 {
         orphan::add(inode)?;
     }
@@ -173,10 +174,19 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
 /// [`SuperOperations::evict`](crate::vfs::super_ops::SuperOperations::evict).
 pub(super) fn evict(inode: &Inode) {
     let sb = inode.sb();
-    let failed = if inode.links() != 0 || sb.is_read_only() { settle(inode) } else { delete(inode) };
-    if failed.is_err() {
+    if sb.check_live().is_err() || !(inode.links() == 0 || has_unwritten(inode)) {
+        return;
+    }
+    let deletes = inode.links() == 0 && (!sb.is_read_only() || sb.data().orphans.is_reclaiming());
+    let done = if deletes { delete(inode) } else { settle(inode) };
+    if done.is_err() {
         pr_err!("{}: inode {}: not written completely; run e2fsck\n", sb.id(), inode.ino());
     }
+}
+
+/// Whether something of an inode that stays may be in memory only.
+fn has_unwritten(inode: &Inode) -> bool {
+    inode.has_metadata() || !inode.data().map.read().is_settled()
 }
 
 /// Sees to it that nothing about an inode that stays is only in memory.

@@ -63,16 +63,19 @@ pub(super) fn sync(dir: &Inode) -> Result {
 
 /// Makes a file, directory, device, FIFO or socket.
 pub(super) fn create(dir: &Inode, name: &[u8], what: &New<'_>) -> Result<NewInode<Ext2>> {
+    dir.sb().check_live()?;
     enter(dir, name, create::file(dir, what)?)
 }
 
 /// Makes a symbolic link.
 pub(super) fn symlink(dir: &Inode, name: &[u8], target: &[u8], idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
+    dir.sb().check_live()?;
     enter(dir, name, create::symlink(dir, target, idmap)?)
 }
 
 /// Enters a file under one more name.
 pub(super) fn link(inode: &Inode, dir: &Inode, name: &[u8]) -> Result {
+    dir.sb().check_live()?;
     check_project(dir, inode)?;
     let had_none = inode.links() == 0;
     if had_none {
@@ -120,6 +123,7 @@ fn lost_directory(inode: &Inode) {
 
 /// Removes the name of a file that is not a directory.
 pub(super) fn unlink(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
+    dir.sb().check_live()?;
     let names = Dir::new(dir);
     names.remove(&entry(&names, name, inode)?);
     lost_name(inode);
@@ -128,6 +132,7 @@ pub(super) fn unlink(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
 
 /// Removes an empty directory.
 pub(super) fn rmdir(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
+    dir.sb().check_live()?;
     if !Dir::new(inode).is_empty()? {
         return Err(ENOTEMPTY());
     }
@@ -141,6 +146,7 @@ pub(super) fn rmdir(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
 
 /// Renames: moves, replaces, or exchanges.
 pub(super) fn rename(what: &Rename<'_, Ext2>) -> Result {
+    what.from.sb().check_live()?;
     check_project(what.to, what.inode)?;
     if what.exchange {
         exchange(what)?;

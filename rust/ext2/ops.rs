@@ -32,6 +32,7 @@ fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
 /// Changes owner, mode, times or size.
 fn setattr(change: SetAttr<'_, Ext2>) -> Result {
     let inode = change.inode();
+    inode.sb().check_live()?;
     if let Some(size) = change.size().filter(|size| *size != inode.size()) {
         file::truncate(inode, size)?;
     }
@@ -65,6 +66,7 @@ impl InodeOperations for RegularInode {
     }
 
     fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        inode.sb().check_live()?;
         flags::set(inode, attr)
     }
 }
@@ -95,6 +97,7 @@ impl InodeOperations for DirectoryInode {
     }
 
     fn tmpfile(dir: &Inode, what: &New<'_>) -> Result<NewInode<Ext2>> {
+        dir.sb().check_live()?;
         create::file(dir, what)
     }
 
@@ -124,6 +127,7 @@ impl InodeOperations for DirectoryInode {
     }
 
     fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        inode.sb().check_live()?;
         flags::set(inode, attr)
     }
 }
@@ -151,6 +155,7 @@ impl InodeOperations for SymlinkInode {
     }
 
     fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        inode.sb().check_live()?;
         flags::set(inode, attr)
     }
 }
@@ -178,6 +183,7 @@ impl InodeOperations for SpecialInode {
     }
 
     fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
+        inode.sb().check_live()?;
         flags::set(inode, attr)
     }
 }

@@ -7,7 +7,15 @@
 //! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
 
 use super::{inode_write, ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
-use kernel::{new_mutex, prelude::*, rbtree::RBTree, sync::Mutex};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    rbtree::RBTree,
+    sync::{
+        atomic::{ordering::Relaxed, Atomic},
+        Mutex,
+    },
+};
 
 /// The neighbours of an orphan on the list; 0 for none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,28 +31,37 @@ struct List {
 }
 
 /// The orphans of a mounted volume.
-pub(crate) struct Orphans(Pin<KBox<Mutex<List>>>);
+pub(crate) struct Orphans {
+    list: Pin<KBox<Mutex<List>>>,
+    /// Those of an earlier mount are being deleted, while the volume may still count as read-only.
+    reclaiming: Atomic<bool>,
+}
 
 impl Orphans {
     /// An empty list. Fails with `ENOMEM`.
     pub(super) fn new() -> Result<Self> {
         let list = List { newest: 0, members: RBTree::new() };
-        Ok(Self(KBox::pin_init(new_mutex!(list), GFP_KERNEL)?))
+        Ok(Self { list: KBox::pin_init(new_mutex!(list), GFP_KERNEL)?, reclaiming: Atomic::new(false) })
+    }
+
+    /// Whether those of an earlier mount are being deleted.
+    pub(super) fn is_reclaiming(&self) -> bool {
+        self.reclaiming.load(Relaxed)
     }
 
     /// What `s_last_orphan` is to say.
     pub(super) fn newest(&self) -> u32 {
-        self.0.lock().newest
+        self.list.lock().newest
     }
 
     /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
     pub(super) fn older_than(&self, ino: u32) -> u32 {
-        self.0.lock().members.get(&ino).map_or(0, |links| links.older)
+        self.list.lock().members.get(&ino).map_or(0, |links| links.older)
     }
 
     /// Puts an inode on the list, once; `publish` is told the new beginning of the list. Fails with `ENOMEM`.
     fn add(&self, ino: u32, publish: impl FnOnce(u32)) -> Result {
-        let mut list = self.0.lock();
+        let mut list = self.list.lock();
         if list.members.get(&ino).is_some() {
             return Ok(());
         }
@@ -61,7 +78,7 @@ impl Orphans {
     /// Takes an inode off the list; `publish` is told the beginning of the list if that changed. Gives the number of
     /// the next newer one, whose `i_dtime` has to be written; 0 for none. `None` if the inode was not on the list.
     fn remove(&self, ino: u32, publish: impl FnOnce(u32)) -> Option<u32> {
-        let mut list = self.0.lock();
+        let mut list = self.list.lock();
         let links = list.members.remove(&ino)?;
         if let Some(older) = list.members.get_mut(&links.older) {
             older.newer = links.newer;
@@ -105,6 +122,14 @@ pub(super) fn remove(inode: &Inode) -> Result {
 /// links after all (another driver's habit). Gives the number of the next one; 0 at the end. For the mount, before
 /// anybody uses the volume; the caller puts a limit to the number of calls. `EUCLEAN` ends the list.
 pub(super) fn reclaim(sb: &SuperBlock, ino: u32) -> Result<u32> {
+    let reclaiming = &sb.data().orphans.reclaiming;
+    reclaiming.store(true, Relaxed);
+    let next = reclaim_one(sb, ino);
+    reclaiming.store(false, Relaxed);
+    next
+}
+
+fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
     let (inode, next) = super::inode::get_orphan(sb, ino)?;
     if inode.links() != 0 {
         super::file::truncate(&inode, inode.size())?;

@@ -238,6 +238,12 @@ impl<T: FileSystem> Inode<T> {
         to_result(unsafe { bindings::mmb_sync(self.metadata()) })
     }
 
+    /// Whether blocks were noted that may not be written yet.
+    pub(crate) fn has_metadata(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::mmb_has_buffers(self.metadata()) }
+    }
+
     /// Forgets which blocks were noted: the inode goes, and they are left to the device's own writeback.
     pub(crate) fn forget_metadata(&self) {
         // SAFETY: As above.
