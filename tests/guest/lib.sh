@@ -4,7 +4,7 @@
 # A test is a function test_NAME in tests/guest/t/FILE.sh; it fails when it returns non-zero or a command fails
 # (`set -e`). Comment lines "# guest: KEY=VALUE ..." set, before the first function, for the whole file:
 #   mem=MiB smp=N disks=SIZE,SIZE… append=KERNEL-ARGUMENT debug-slab=1   what to boot: such tests share a guest
-#   limit=SECONDS                                                        for each test (60)
+#   limit=SECONDS                                                        for each test (180)
 # and directly above a function its own limit. Tests of one guest run one after the other, in a directory of
 # their own, on the disks $DISK1, $DISK2 …; what they mount or set up through this file is taken down afterwards.
 
@@ -12,7 +12,7 @@
 
 # Ends the test as failed.
 fail() {
-	echo "failed: $*"
+	echo "failed: $*" >&2
 	exit 1
 }
 
@@ -128,6 +128,17 @@ mount_volume() {
 	defer umount_if_mounted "$2"
 }
 
+# fill_volume DEVICE CMD...: runs CMD... DIRECTORY on the volume, mounted read-write by the kernel's ext4 driver.
+fill_volume() {
+	local device=$1 directory=$WORK/filled
+	shift
+	modprobe ext4
+	mkdir -p "$directory"
+	mount -t ext4 "$device" "$directory"
+	"$@" "$directory"
+	umount "$directory"
+}
+
 # By its full name: the directory of the test has gone when this runs.
 umount_if_mounted() {
 	mountpoint -q "$WORK/$1" || return 0
@@ -169,8 +180,20 @@ same_tree() {
 	manifest "$2" > found.manifest
 	[[ -s expected.manifest ]] || fail "there is nothing to compare in $1"
 	cmp -s expected.manifest found.manifest && return
-	diff -u expected.manifest found.manifest | head -n 40
+	diff -u expected.manifest found.manifest | head -n 40 || true
 	fail "the trees $1 and $2 differ"
+}
+
+# fixture NAME CMD...: CMD... DIRECTORY makes a directory that all tests of this guest share and none may change;
+# it is there as NAME.
+fixture() {
+	local directory=/tmp/fixtures/$1
+	if [[ ! -e $directory.complete ]]; then
+		mkdir -p "$directory"
+		"${@:2}" "$directory"
+		touch "$directory.complete"
+	fi
+	ln -s "$directory" "$1"
 }
 
 # --- tracing ------------------------------------------------------------------------------------
@@ -196,7 +219,8 @@ traced() {
 		shift
 	done
 	shift
-	"$@" > traced.out || status=$?
+	"$@" > traced.out 2>&1 || status=$?
+	((status == 0)) || cat traced.out >&2
 	echo 0 > "$instance/tracing_on"
 	cat "$instance/trace" > trace
 	rmdir "$instance"

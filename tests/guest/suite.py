@@ -69,7 +69,7 @@ def read_file(path: Path) -> list[Test]:
         elif found := FUNCTION.match(line):
             if set(own) - OWN:
                 sys.exit(f"{path}:{number}: only {' and '.join(sorted(OWN))} can be set for one test; leave a line empty above it")
-            settings = {"limit": "60", **common, **own}
+            settings = {"limit": "180", **common, **own}
             full = settings.get("full") == "1"
             tests.append(Test(f"{path.stem}/{found.group(1)}", path, f"test_{found.group(1)}", int(settings["limit"]), _boot(common), full))
             own = {}

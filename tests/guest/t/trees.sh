@@ -5,11 +5,9 @@
 # shellcheck source=../tree.sh
 . "${BASH_SOURCE[0]%/*}/../tree.sh"
 
-# same_on_volume LAST-SECOND MKE2FS-ARGUMENT...
+# same_on_volume MKE2FS-ARGUMENT...
 same_on_volume() {
-	local last=$1
-	shift
-	make_tree tree "$last"
+	fixture tree make_tree
 	make_volume "$DISK1" -d tree "$@"
 	fsck_clean "$DISK1"
 	mount_volume "$DISK1" m ro
@@ -18,28 +16,25 @@ same_on_volume() {
 	fsck_clean "$DISK1"
 }
 
-old=2147483647
-far=7000000000
-
-test_1k_blocks() { same_on_volume $far -b 1024 -I 256; }
-test_2k_blocks() { same_on_volume $far -b 2048 -I 256; }
-test_4k_blocks() { same_on_volume $far -b 4096 -I 256; }
-test_1k_blocks_128_byte_inodes() { same_on_volume $old -b 1024 -I 128; }
-test_4k_blocks_128_byte_inodes() { same_on_volume $old -b 4096 -I 128; }
-test_1k_byte_inodes() { same_on_volume $far -b 4096 -I 1024; }
-test_revision_0() { same_on_volume $old -b 1024 -r 0 -I 128 -O none; }
-test_no_filetype() { same_on_volume $far -O ^filetype; }
-test_no_sparse_super() { same_on_volume $far -b 1024 -O ^sparse_super,^resize_inode; }
-test_no_resize_inode() { same_on_volume $far -O ^resize_inode; }
-test_no_ext_attr() { same_on_volume $far -O ^ext_attr; }
-test_no_dir_index() { same_on_volume $far -O ^dir_index; }
-test_meta_bg_1k_blocks() { same_on_volume $far -b 1024 -O meta_bg,^resize_inode; }
-test_meta_bg_4k_blocks() { same_on_volume $far -b 4096 -O meta_bg,^resize_inode; }
-test_small_groups() { same_on_volume $far -b 1024 -g 256 -O ^resize_inode 64M; }
+test_1k_blocks() { same_on_volume -b 1024 -I 256; }
+test_2k_blocks() { same_on_volume -b 2048 -I 256; }
+test_4k_blocks() { same_on_volume -b 4096 -I 256; }
+test_1k_blocks_128_byte_inodes() { same_on_volume -b 1024 -I 128; }
+test_4k_blocks_128_byte_inodes() { same_on_volume -b 4096 -I 128; }
+test_1k_byte_inodes() { same_on_volume -b 4096 -I 1024; }
+test_revision_0() { same_on_volume -b 1024 -E revision=0 -I 128 -O none; }
+test_no_filetype() { same_on_volume -O ^filetype; }
+test_no_sparse_super() { same_on_volume -b 1024 -O ^sparse_super,^resize_inode; }
+test_no_resize_inode() { same_on_volume -O ^resize_inode; }
+test_no_ext_attr() { same_on_volume -O ^ext_attr; }
+test_no_dir_index() { same_on_volume -O ^dir_index; }
+test_meta_bg_1k_blocks() { same_on_volume -b 1024 -O meta_bg,^resize_inode; }
+test_meta_bg_4k_blocks() { same_on_volume -b 4096 -O meta_bg,^resize_inode; }
+test_small_groups() { same_on_volume -b 1024 -g 1024 -O ^resize_inode; }
 
 # A directory that e2fsck has given a hash index reads the same.
 test_hash_index() {
-	make_tree tree $far
+	fixture tree make_tree
 	make_volume "$DISK1" -b 1024 -d tree
 	e2fsck -fyD "$DISK1" > fsck.log || (($? == 1))
 	debugfs -R "htree_dump /many" "$DISK1" 2>&1 | grep -q "Root node dump" || fail "no directory has an index"
@@ -49,11 +44,43 @@ test_hash_index() {
 
 # Extended attributes on the volume do not disturb reading.
 test_with_attributes() {
-	make_tree tree $far
-	setfattr -n user.colour -v blue tree/size-4097 tree/deep
-	setfacl -m u:1000:rw tree/size-1025
-	make_volume "$DISK1" -d tree
+	fixture tree make_tree
+	cp -a tree/. attributes
+	setfattr -n user.colour -v blue attributes/size-4097 attributes/deep
+	setfattr -n user.shape -v "$(printf '%0500d' 0)" attributes/size-1025
+	make_volume "$DISK1" -d attributes
 	mount_volume "$DISK1" m ro
-	setfacl -b tree/size-1025
-	same_tree tree m
+	same_tree attributes m
+}
+
+# set_times IMAGE PATH FIELD SECONDS NANOSECONDS: as debugfs writes them, extra bits included.
+set_times() {
+	debugfs -w -f - "$1" > debugfs.log 2>&1 <<- END
+		set_inode_field $2 $3 @$4
+		set_inode_field $2 $3_extra $((($5 << 2) | ((($4 + 2147483648) >> 32) & 3)))
+	END
+}
+
+# Seconds from 1901 to 2446, nanoseconds, and the time of creation.
+test_far_times() {
+	local time number=0 found
+	local times=(-2147483648 -1 0 2147483647 2147483648 4294967295 4294967296 6442450944 15032385535)
+	mkdir files
+	for time in "${times[@]}"; do
+		echo > "files/$((++number))"
+	done
+	make_volume "$DISK1" -I 256 -d files
+	number=0
+	for time in "${times[@]}"; do
+		for field in atime mtime ctime crtime; do
+			set_times "$DISK1" "/$((number + 1))" $field "$time" 999999999
+		done
+		number=$((number + 1))
+	done
+	mount_volume "$DISK1" m ro
+	number=0
+	for time in "${times[@]}"; do
+		found=$(stat -c '%.X %.Y %.Z %.W' "m/$((++number))")
+		same "$time.999999999 $time.999999999 $time.999999999 $time.999999999" "$found" "times of file $number"
+	done
 }
