@@ -18,9 +18,10 @@ pub(super) const LIMITS: Limits = Limits { segments: MAX_SEGMENTS, bytes: MAX_BY
 /// Bytes in a page: the least that a segment of a bio holds of a large run.
 const PAGE_SHIFT: u32 = 12;
 
-/// Segments for a bio into which `bytes` may go. One more for a first piece that begins inside a page.
+/// Segments for a bio into which `bytes` may go: one a page, and one more at each end, where a page may be touched in
+/// part only.
 pub(super) fn segments_for(bytes: u64) -> u32 {
-    u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(1)
+    u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(2)
 }
 
 /// The bio being built for a window of reads.

@@ -71,11 +71,14 @@ struct Writer<'a, T> {
     untold: Range<u64>,
 }
 
+/// What a pass holds of a folio's count of bytes under writeback.
+const HELD: u32 = 1;
+
 /// A folio that is being given to bios.
 struct Pieces {
     /// Given away whole: one piece.
     single: bool,
-    /// Pieces are counted in the folio's record, and one count is held for the pass.
+    /// The pieces' bytes are counted in the folio's record, and [`HELD`] for the pass.
     counted: bool,
 }
 
@@ -105,7 +108,7 @@ impl<T: WriteMap> Writer<'_, T> {
         let written = match folio.state() {
             None => self.range(pass, &folio, 0..io_end, &mut pieces, true),
             Some(state) => {
-                state.begin_write(1);
+                state.begin_write(HELD);
                 pieces.counted = true;
                 self.dirty_blocks(pass, &folio, state, (io_end >> bits) as u32, &mut pieces)
             }
@@ -159,7 +162,7 @@ impl<T: WriteMap> Writer<'_, T> {
                     if whole && piece == bytes {
                         pieces.single = true;
                     } else {
-                        self.count(folio, pieces);
+                        self.count(folio, len as u32, pieces);
                     }
                     if !self.append(pass, folio, piece, sector, ahead)? {
                         self.planner.restarted(len);
@@ -169,15 +172,15 @@ impl<T: WriteMap> Writer<'_, T> {
         }
     }
 
-    /// Counts one more piece in the folio's record, which is made if need be.
-    fn count(&self, folio: &LockedFolio<'_>, pieces: &mut Pieces) {
+    /// Counts `bytes` more in the folio's record, which is made if need be.
+    fn count(&self, folio: &LockedFolio<'_>, bytes: u32, pieces: &mut Pieces) {
         let state = folio.make_state(self.inode.block_bits());
         if !pieces.counted {
             self.inode.trace_per_block(folio.pos(), folio.size(), Direction::Write);
-            state.begin_write(1);
+            state.begin_write(HELD);
             pieces.counted = true;
         }
-        state.begin_write(1);
+        state.begin_write(bytes);
     }
 
     fn map(&mut self, block: u64, max: u64) -> Result {
@@ -270,7 +273,7 @@ impl<T: WriteMap> Writer<'_, T> {
             drop(folio);
         } else {
             // Without a record nothing was given away, and this is the only end of the writeback.
-            folio.skip_write_piece();
+            folio.skip_write(HELD);
             drop(folio);
         }
     }

@@ -226,7 +226,7 @@ unsafe extern "C" fn end_write(bio: *mut bindings::bio) {
 unsafe extern "C" fn end_write_folio(
     folio: *mut bindings::folio,
     _offset: usize,
-    _len: usize,
+    len: usize,
     context: *mut c_void,
 ) {
     // SAFETY: Called for each piece of a bio in `end_write`; the folio is under writeback, and `context` is its
@@ -236,5 +236,5 @@ unsafe extern "C" fn end_write_folio(
         folio.set_mapping_error(error);
     }
     // SAFETY: This piece has ended.
-    unsafe { folio.end_write_piece() };
+    unsafe { folio.end_write_piece(len as u32) };
 }

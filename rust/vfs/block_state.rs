@@ -188,14 +188,15 @@ impl BlockState {
         }
     }
 
-    /// Counts `pieces` more to be written.
-    pub(crate) fn begin_write(&self, pieces: u32) {
-        self.writing.fetch_add(pieces, ordering::Full);
+    /// Counts `bytes` more to be written.
+    pub(crate) fn begin_write(&self, bytes: u32) {
+        self.writing.fetch_add(bytes, ordering::Full);
     }
 
-    /// Gives one piece back; `true` for the last one, and where none was counted.
-    pub(crate) fn end_write(&self) -> bool {
-        self.writing.load(ordering::Acquire) == 0 || self.writing.fetch_sub(1u32, ordering::Full) == 1
+    /// Gives `bytes` back; `true` for the last ones, and where none were counted.
+    pub(crate) fn end_write(&self, bytes: u32) -> bool {
+        self.writing.load(ordering::Acquire) == 0
+            || self.writing.fetch_sub(bytes, ordering::Full) == bytes
     }
 
     /// Whether all blocks are up to date.

@@ -120,15 +120,15 @@ impl Folio {
         unsafe { bindings::folio_end_writeback(self.as_raw()) };
     }
 
-    /// Ends one piece of writeback, and with the last one the writeback.
+    /// Ends `bytes` of writeback, and with the last ones the writeback.
     ///
     /// # Safety
     ///
     /// The folio is under writeback (state 3), and a piece of it has ended that was counted in its record, or was its
     /// only one.
-    pub(super) unsafe fn end_write_piece(&self) {
+    pub(super) unsafe fn end_write_piece(&self, bytes: u32) {
         // A folio that was given away whole may have got a record since: then nothing is counted there.
-        if self.state().is_none_or(|state| state.end_write()) {
+        if self.state().is_none_or(|state| state.end_write(bytes)) {
             // SAFETY: The caller's promise; it was the last piece.
             unsafe { self.end_writeback() };
         }
@@ -215,10 +215,10 @@ impl<'a> LockedFolio<'a> {
         unsafe { bindings::rfs_folio_start_writeback(self.as_raw()) };
     }
 
-    /// Ends a piece of writeback that never reached a bio.
-    pub(crate) fn skip_write_piece(&self) {
-        // SAFETY: `start_writeback` came before, and the piece was counted.
-        unsafe { self.0.end_write_piece() };
+    /// Ends `bytes` of writeback that never reached a bio.
+    pub(crate) fn skip_write(&self, bytes: u32) {
+        // SAFETY: `start_writeback` came before, and the bytes were counted.
+        unsafe { self.0.end_write_piece(bytes) };
     }
 
     /// Notes an error of the file's data, to be told once to everybody who syncs it.
