@@ -64,7 +64,7 @@ fn write(dir: &Inode, children: &Children) -> Result {
             commit::commit(&child, commit::Extents::All)?;
             child.sync_metadata()?;
         }
-        inode_write::store_now(&child)?;
+        inode_write::store(&child)?;
     }
     inode_write::write_table(sb, numbers())
 }

@@ -12,7 +12,7 @@
 
 use super::{
     alloc::{Budget, Request},
-    assign,
+    assign, inode_write,
     map::{pointer, read_metadata, Walk},
     ondisk::path::Path,
     state::{MapState, State},
@@ -376,6 +376,8 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let made = u32::try_from(prepared.made.len()).unwrap_or(u32::MAX);
     inode.add_sectors(assign::sectors(inode, made));
     settle(inode, &mut state);
+    // Into its block of the inode table now: `sync` comes here after the VFS had all inodes written.
+    inode_write::store_with(inode, &state.pointers)?;
     drop(state);
     inode.mark_dirty();
     Ok(true)

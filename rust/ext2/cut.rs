@@ -65,7 +65,7 @@ fn take_overlay(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Resul
         State::Reserved => reserved = reserved.saturating_add(extent.len.into()),
         State::Allocated(disk) | State::Submitted(disk, _) => {
             blocks = blocks.saturating_add(extent.len);
-            if inode.is_directory() {
+            if !inode.is_regular() {
                 sb.forget_blocks(disk.into(), extent.len.into());
             }
             sb.return_run(disk, extent.len);

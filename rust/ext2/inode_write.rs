@@ -2,9 +2,8 @@
 
 //! Writing inodes into the inode table, and deleting them.
 //!
-//! An inode's place in the table is changed by one task at a time: the VFS lets one
-//! [`write_inode`](super::Ext2::write_inode) through for each inode, and whoever else stores it holds the lock of
-//! its map ([`Node::map`](super::inode::Node)) for writing, or has the inode for itself.
+//! An inode's place in the table is changed under the lock of its map ([`Node::map`](super::inode::Node)), held for
+//! writing; the place of an orphan's `i_dtime` also under that of the list of orphans.
 
 use super::{
     commit, cut, file,
@@ -79,7 +78,7 @@ fn image(inode: &Inode, ino: u32, pointers: &[u8; MAP_SIZE]) -> Option<ondisk::i
 
 /// Writes the inode into its (then dirty) block of the inode table, which is given back. Sleeps; `EIO`.
 pub(super) fn store(inode: &Inode) -> Result<Buffer> {
-    let map = inode.data().map.read();
+    let map = inode.data().map.write();
     store_with(inode, &map.pointers)
 }
 
@@ -109,12 +108,6 @@ pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buf
         attributes.set_fresh(false);
     }
     Ok(buffer)
-}
-
-/// Writes the inode into its block of the inode table now, whoever else may be about to do that.
-pub(super) fn store_now(inode: &Inode) -> Result {
-    let map = inode.data().map.write();
-    store_with(inode, &map.pointers).map(|_| ())
 }
 
 /// Writes the blocks of the inode table in which these inodes stand, if they are dirty, and waits. Sleeps; `EIO`.
