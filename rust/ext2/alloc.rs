@@ -217,7 +217,8 @@ impl SuperBlock {
         buffer.change(|bytes| bitmap::take(bytes, bits.clone())).map_err(|error| self.damaged(place, &error))?;
         let run = Run32 { start: first.saturating_add(bits.start), len: bits.end.saturating_sub(bits.start) };
         state.take_blocks(run.len);
-        windows.note(group, len, want.owner, &bits);
+        let room = bitmap::clear_run(buffer.bytes(), len, bits.end, policy::LAST_WINDOW);
+        windows.note(group, room, want.owner, &bits);
         Ok(Some(run))
     }
 

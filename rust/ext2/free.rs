@@ -31,6 +31,8 @@ impl SuperBlock {
     /// Takes back blocks that never were reachable on disk: they can be given out again at once.
     pub(super) fn return_run(&self, start: u32, len: u32) {
         for run in self.checked_parts(start, len) {
+            // A block of pointers or names that was not used after all must not be written over its next contents.
+            self.forget_blocks(run.start.into(), run.len.into());
             space::add(&self.data().space.available, run.len.into());
             self.return_checked(run);
         }

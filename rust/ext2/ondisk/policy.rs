@@ -15,7 +15,7 @@ const SLOTS: usize = 8;
 const FIRST_WINDOW: u32 = 8;
 
 /// The most blocks kept for one file's next steps.
-const LAST_WINDOW: u32 = 1024;
+pub const LAST_WINDOW: u32 = 1024;
 
 /// A wish for clear bits of a bitmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,14 +207,21 @@ impl Windows {
         avoid
     }
 
-    /// Notes that `owner` was given `taken` in a `group` of `len` bits. A file that continues where
-    /// it ended gets a window, twice as long each time.
-    pub fn note(&mut self, group: u32, len: u32, owner: u64, taken: &Range<u32>) {
+    /// Notes that `owner` was given `taken` in a `group`, behind which `room` bits are clear. A file
+    /// that continues where it ended gets a window, twice as long each time, as far as nobody else
+    /// is in the way.
+    pub fn note(&mut self, group: u32, room: u32, owner: u64, taken: &Range<u32>) {
         if owner == 0 {
             return;
         }
+        let others = self.avoid(group, owner);
+        let free = match (others.end_of(taken.end), others.next_after(taken.end)) {
+            (Some(_), _) => 0,
+            (None, Some(start)) => room.min(start.saturating_sub(taken.end)),
+            (None, None) => room,
+        };
         self.clock = self.clock.wrapping_add(1);
-        let clock = self.clock;
+        let used = self.clock;
         let known = |slot: &Window| slot.owner == owner && slot.group == group;
         let index = match self.slots.iter().position(known) {
             Some(index) => index,
@@ -224,18 +231,15 @@ impl Windows {
             return;
         };
         let continues = known(slot) && slot.bits.start == taken.start;
-        let kept = run_len(&slot.bits);
-        let step = run_len(taken);
-        let size = match continues {
-            true if step >= LAST_WINDOW => 0,
-            true => kept.saturating_mul(2).clamp(FIRST_WINDOW, LAST_WINDOW),
+        let size = match continues && run_len(taken) < LAST_WINDOW {
+            true => run_len(&slot.bits).saturating_mul(2).clamp(FIRST_WINDOW, LAST_WINDOW),
             false => 0,
         };
         *slot = Window {
             owner,
             group,
-            bits: taken.end..taken.end.saturating_add(size).min(len.max(taken.end)),
-            used: clock,
+            bits: taken.end..taken.end.saturating_add(size.min(free)),
+            used,
         };
     }
 
