@@ -33,6 +33,7 @@ pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
     let pruned = {
         let mut state = inode.data().map.write();
         state.truncations = state.truncations.wrapping_add(1);
+        inode.data().runs.forget();
         take_overlay(inode, &mut state, range.clone())?;
         let range = u64::from(range.start)..u64::from(range.end);
         Pruner { inode, range, cuts: &mut cuts }.root(&mut state)

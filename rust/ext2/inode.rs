@@ -16,6 +16,7 @@ use super::{
         time::Time, //
     },
     ops, regular,
+    runs::RunCache,
     state::MapState,
     volume::Place,
     Ext2, Inode, SuperBlock,
@@ -38,6 +39,9 @@ pub(crate) struct Node {
     /// Where the file's blocks lie, or will. Held for reading while its pointers are followed.
     #[pin]
     pub(super) map: RwSem<MapState>,
+    /// Where blocks were found lately.
+    #[pin]
+    pub(super) runs: RunCache,
     /// What an inode has beside the fields that the VFS keeps.
     pub(super) attributes: Attributes,
     /// Where to begin to search, in a directory.
@@ -52,6 +56,7 @@ impl Node {
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self { 
             map <- new_rwsem!(MapState::new()),
+            runs <- RunCache::new(),
             attributes: Attributes::new(),
             hints: Hints::new(),
             children <- new_mutex!(Children::new()),

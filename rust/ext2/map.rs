@@ -9,6 +9,7 @@ use super::{
         raw::le32,
     },
     overlay::Found,
+    runs::Hit,
     state::{MapState, State},
     volume::Place,
     Ext2, Inode, SuperBlock,
@@ -24,9 +25,80 @@ use kernel::prelude::*;
 
 impl BlockMap for Ext2 {
     fn map(inode: &Inode, first: u64, max: u64) -> Result<Run> {
-        let state = inode.data().map.read();
-        look_up(inode, &state, first, max)
+        let node = inode.data();
+        let block = u32::try_from(first).map_err(|_| EFBIG)?;
+        if block < path::DIRECT {
+            return look_up(inode, &node.map.read(), first, max);
+        }
+        match node.runs.find(block) {
+            Hit::Run(run) => Ok(run),
+            // Whether more has to be read matters only to who goes on after the run.
+            Hit::LastOfLeaf(run) if max <= run.len => Ok(run),
+            Hit::LastOfLeaf(run) => {
+                let state = node.map.read();
+                let boundary = Walk::new(inode).needs_read(&state.pointers, run.end());
+                Ok(Run { boundary, ..run })
+            }
+            Hit::Miss { epoch, scattered } => find(inode, block, max, epoch, scattered),
+        }
     }
+}
+
+/// How many runs behind the one asked for are looked up with it, if they are wanted: a file in many pieces is not walked
+/// anew for each.
+const AHEAD: u32 = 32;
+
+/// Looks up the run from `block` on and keeps it, and some of those behind it.
+fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Result<Run> {
+    let node = inode.data();
+    node.runs.prepare();
+    let state = node.map.read();
+    if !state.is_settled() {
+        return look_up(inode, &state, block.into(), max);
+    }
+    let walk = Walk::new(inode);
+    let (leaf, index, limit) = match walk.leaf(&state.pointers, block)? {
+        Leaf::Hole(run) => return Ok(run),
+        Leaf::Pointers { leaf, index, limit } => (leaf, index, limit),
+    };
+    let longest = if scattered { u32::try_from(max).unwrap_or(limit).min(limit).max(1) } else { limit };
+    let pointers = leaf.bytes();
+    let first = walk.leaf_run(&state.pointers, pointers, index, block, longest)?;
+    let mut run = first;
+    // The first piece is kept whole, the others as far as they are of use.
+    for _ in 0..AHEAD {
+        let len = u32::try_from(run.len).unwrap_or(limit);
+        let next = u32::try_from(run.end()).unwrap_or(u32::MAX);
+        let last_of_leaf = next.wrapping_sub(block) >= limit;
+        if let plan::Place::Mapped(disk) = run.place {
+            let start = u32::try_from(run.first).unwrap_or(block);
+            node.runs.remember(epoch, start, len, u32::try_from(disk).unwrap_or(0), last_of_leaf);
+        }
+        let done = next.wrapping_sub(block);
+        if last_of_leaf || u64::from(done) >= max {
+            break;
+        }
+        let left = limit.wrapping_sub(done);
+        // What is wrong there is found, and told, when somebody asks for it.
+        match walk.run_at(pointers, index.wrapping_add(done), next, left) {
+            Some(found) => run = found,
+            None => break,
+        }
+    }
+    Ok(first)
+}
+
+/// The pointer block that says where a file block lies.
+enum Leaf {
+    /// There is none, because the file has a hole.
+    Hole(Run),
+    Pointers {
+        leaf: Buffer,
+        /// The pointer to the file block.
+        index: u32,
+        /// Pointers from there to the end of the leaf.
+        limit: u32,
+    },
 }
 
 /// The run from file block `first` on, as [`BlockMap::map`] gives it. What is ahead of the pointers counts: blocks
@@ -82,7 +154,7 @@ impl<'a> Walk<'a> {
             let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
             if level == path.depth() {
                 let run = path::pointer_run(pointers, *index, max).ok_or(EIO)?;
-                return self.leaf_run(root, &path, first, run);
+                return self.checked_run(root, &path, first, run);
             }
             match pointer(pointers, *index) {
                 0 => return Ok(hole(first, path.hole_len(first, level, self.bits))),
@@ -95,8 +167,45 @@ impl<'a> Walk<'a> {
         Err(EIO)
     }
 
+    /// The pointer block that says where `block`, which is not one of the direct ones, lies.
+    fn leaf(&self, root: &[u8], block: u32) -> Result<Leaf> {
+        let path = Path::to(block.into(), self.bits).ok_or(EFBIG)?;
+        let mut leaf: Option<Buffer> = None;
+        for (level, index) in path.offsets().iter().take(path.depth()).enumerate() {
+            let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
+            match pointer(pointers, *index) {
+                0 => return Ok(Leaf::Hole(hole(block.into(), path.hole_len(block.into(), level, self.bits)))),
+                pointer => {
+                    self.check(pointer, 1)?;
+                    leaf = Some(read_metadata(self.sb, self.ino, pointer.into())?);
+                }
+            }
+        }
+        let index = path.offset(path.depth()).unwrap_or(0);
+        Ok(Leaf::Pointers { leaf: leaf.ok_or(EIO)?, index, limit: path.run_limit() })
+    }
+
+    /// The run that begins at pointer `index`, which is that of file block `block`; at most `limit` blocks.
+    fn leaf_run(&self, root: &[u8], pointers: &[u8], index: u32, block: u32, limit: u32) -> Result<Run> {
+        let path = Path::to(block.into(), self.bits).ok_or(EFBIG)?;
+        let run = path::pointer_run(pointers, index, limit).ok_or(EIO)?;
+        self.checked_run(root, &path, block.into(), run)
+    }
+
+    /// The same, `None` where something is wrong with it.
+    fn run_at(&self, pointers: &[u8], index: u32, block: u32, limit: u32) -> Option<Run> {
+        let (place, len) = match path::pointer_run(pointers, index, limit)? {
+            path::Run::Hole { len } => (plan::Place::Hole, len),
+            path::Run::Mapped { block, len } => {
+                self.sb.data().check_run(block, len).ok()?;
+                (plan::Place::Mapped(block.into()), len)
+            }
+        };
+        Some(Run { first: block.into(), len: len.into(), place, boundary: false })
+    }
+
     /// A run found among the pointers of a leaf.
-    fn leaf_run(&self, root: &[u8], path: &Path, first: u64, run: path::Run) -> Result<Run> {
+    fn checked_run(&self, root: &[u8], path: &Path, first: u64, run: path::Run) -> Result<Run> {
         let (place, len) = match run {
             path::Run::Hole { len } => (plan::Place::Hole, len),
             path::Run::Mapped { block, len } => {

@@ -64,7 +64,9 @@ mod record;
 mod space;
 mod state;
 mod trim;
+mod runs;
 mod volume;
+mod zones;
 
 /// The file system, as a type for [`vfs`](crate::vfs).
 pub(crate) struct Ext2;

@@ -13,6 +13,7 @@ use super::{
     orphan::Orphans,
     record::Record,
     space::Space,
+    zones::Zones,
     SuperBlock,
 };
 use crate::vfs::{buffer::Buffer, errno::EUCLEAN};
@@ -46,6 +47,8 @@ pub(crate) struct Volume {
     pub(super) groups: KVVec<GroupDesc>,
     /// Some group has its bitmaps or inode table in another group.
     pub(super) scattered: bool,
+    /// Where blocks of files can be.
+    zones: Zones,
     /// Blocks that no file can have: superblocks, descriptors, bitmaps, inode tables.
     pub(super) overhead: u64,
     /// Inodes that no name leads to while they are open.
@@ -100,6 +103,7 @@ impl Volume {
             .fold(u64::from(geometry.first_data_block()), u64::saturating_add);
         let orphans = Orphans::new()?;
         Ok(Self {
+            zones: Zones::new(geometry, &groups, scattered)?,
             uncommitted: KBox::pin_init(new_mutex!(KVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
@@ -146,7 +150,16 @@ impl Volume {
     }
 
     /// Checks that `len` blocks from `block` can belong to a file: on the volume, and none of its metadata.
+    #[inline]
     pub(super) fn check_run(&self, block: u32, len: u32) -> ondisk::error::Result {
+        match self.zones.contains(&self.disk.geometry, block, len) {
+            true => Ok(()),
+            false => self.check_run_closely(block, len),
+        }
+    }
+
+    /// The same for a run that may be anywhere.
+    fn check_run_closely(&self, block: u32, len: u32) -> ondisk::error::Result {
         let geometry = &self.disk.geometry;
         geometry.check_data_run(block, len)?;
         let last = block.saturating_add(len.saturating_sub(1));

@@ -56,6 +56,12 @@ impl Words {
     }
 
     fn set(&self, range: Range<u32>) {
+        // Most folios have their bits in one word.
+        if let (Self::Inline([word]), true) = (self, range.end <= 64 && range.start < range.end) {
+            let mask = (u64::MAX >> (64 - range.end & 63)) & (u64::MAX << (range.start & 63));
+            update(word, |old| old | mask);
+            return;
+        }
         self.each(range, |word, mask| {
             update(word, |old| old | mask);
             true

@@ -136,6 +136,41 @@ impl<'a> DirBlock<'a> {
 
     /// The entry with this name. The whole block up to it is checked.
     pub fn find(&self, name: &[u8]) -> Result<Option<DirEntry<'a>>> {
+        match self.find_sound(name) {
+            Some(0) => Ok(None),
+            Some(next) => self.entry(next.wrapping_sub(1)).map(Some),
+            None => self.find_thoroughly(name),
+        }
+    }
+
+    /// A quick pass over a block that is sound up to the name: one more than the offset of its entry, 0 if there is no
+    /// such name, `None` if something is wrong, which a thorough pass has to name.
+    fn find_sound(&self, name: &[u8]) -> Option<usize> {
+        let limit = self.format.inodes_count;
+        let mut rest = self.bytes;
+        while let Some((header, behind)) = rest.split_first_chunk::<HEADER>() {
+            let header = u64::from_le_bytes(*header);
+            let ino = header as u32;
+            let rec_len = usize::from((header >> 32) as u16);
+            let name_len = usize::from((header >> 48) as u8);
+            if rec_len & 3 != 0 || rec_len < HEADER || rec_len > rest.len() {
+                return None;
+            }
+            if ino != 0 {
+                if name_len == 0 || entry_len(name_len) > rec_len || ino > limit {
+                    return None;
+                }
+                if name_len == name.len() && behind.get(..name_len) == Some(name) {
+                    return Some(self.bytes.len().wrapping_sub(rest.len()).wrapping_add(1));
+                }
+            }
+            rest = rest.get(rec_len..)?;
+        }
+        rest.is_empty().then_some(0)
+    }
+
+    /// The same as [`find`](Self::find), for blocks of any kind.
+    fn find_thoroughly(&self, name: &[u8]) -> Result<Option<DirEntry<'a>>> {
         for slot in self.slots() {
             let entry = slot?;
             if entry.ino != 0 && entry.name == name {

@@ -81,15 +81,23 @@ impl Path {
                 run_limit: DIRECT.saturating_sub(slot),
             });
         }
-        let slot = (DIRECT..SLOTS).find(|&slot| slot_range(slot, bits).contains(&file_block))?;
-        let relative = file_block.checked_sub(slot_range(slot, bits).start)?;
-        let height = slot_height(slot);
-        let mask = span(1, bits).saturating_sub(1);
+        let shift = pointer_bits(bits) & 15;
+        let mask = 1u64.wrapping_shl(shift).wrapping_sub(1);
+        // Relative to the first block under each of the three trees in turn.
+        let mut relative = file_block.wrapping_sub(u64::from(DIRECT));
+        let mut height = 1u32;
+        while relative >> (shift.wrapping_mul(height) & 63) != 0 {
+            relative = relative.wrapping_sub(1u64.wrapping_shl(shift.wrapping_mul(height)));
+            height = height.wrapping_add(1);
+            if height > MAX_DEPTH as u32 {
+                return None;
+            }
+        }
+        let slot = DIRECT.wrapping_add(height).wrapping_sub(1);
         // The index at a level is the part of the relative block number that the levels below do
         // not use.
         let index = |below: u32| {
-            let shift = below.saturating_mul(pointer_bits(bits));
-            (relative.checked_shr(shift).unwrap_or(0) & mask) as u32
+            (relative >> (below.wrapping_mul(shift) & 63) & mask) as u32
         };
         let offsets = match height {
             1 => [slot, index(0), 0, 0],
@@ -242,7 +250,23 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
     let first = le32(pointers, at).filter(|_| max > 0)?;
     let mut len = 1u32;
     let mut expected = first;
-    for next in pointers.get(at.checked_add(4)?..)?.chunks_exact(4) {
+    // In pairs first: most runs are long.
+    let mut rest = pointers.get(at.checked_add(4)?..)?;
+    let step = u32::from(first != 0);
+    while let Some((pair, behind)) = rest.split_first_chunk::<8>() {
+        let low = expected.wrapping_add(step);
+        let high = low.wrapping_add(step);
+        // Past the highest number there is nothing: the pair is looked at one by one below.
+        let wraps = step != 0 && high < expected;
+        let wanted = u64::from(low) | u64::from(high).wrapping_shl(32);
+        if wraps || max.wrapping_sub(len) < 2 || u64::from_le_bytes(*pair) != wanted {
+            break;
+        }
+        expected = high;
+        len = len.wrapping_add(2);
+        rest = behind;
+    }
+    for next in rest.chunks_exact(4) {
         // After the highest block number comes none: zero would be a hole.
         expected = match first {
             0 => 0,
