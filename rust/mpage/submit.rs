@@ -41,7 +41,8 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         }
         let fresh = self.open.is_none();
         self.send(Reason::Full);
-        let segments = u32::try_from(expected >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(1);
+        // They may begin and end in the middle of a page.
+        let segments = u32::try_from(expected >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(2);
         let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
         // An empty bio has room for one piece.
         let _ = open.append(folio, range);
