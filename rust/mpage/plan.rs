@@ -104,8 +104,8 @@ pub enum Step {
         len: u64,
         /// Where the bytes lie, in 512-byte sectors.
         sector: u64,
-        /// How many bytes from here on, in this range and after it, are known to lie adjacently and to be wanted:
-        /// a hint for the size of a new bio.
+        /// How many bytes from here on, in this range and after it, can come into the same bio at most: the next
+        /// runs may turn out to be adjacent. A new bio needs room for them.
         ahead: u64,
     },
     /// The range is done: feed the next one or call [`Planner::finish`].
@@ -218,7 +218,7 @@ impl Planner {
         let Some(run) = self.current() else {
             return self.ask();
         };
-        let until = end.min(self.io_end).min(run.end() << self.block_bits);
+        let until = end.min(self.io_end).min(run.end().saturating_mul(1 << self.block_bits));
         match run.place {
             Place::Hole => match self.open.take() {
                 Some(_) => Step::Send(Reason::Hole),
@@ -227,7 +227,7 @@ impl Planner {
             Place::Mapped(disk) => {
                 let into = pos.saturating_sub(run.first << self.block_bits);
                 let sector = ((disk << self.block_bits).saturating_add(into)) >> SECTOR_SHIFT;
-                self.append(start, until, sector, run)
+                self.append(start, until, sector)
             }
         }
     }
@@ -280,7 +280,7 @@ impl Planner {
         }
     }
 
-    fn append(&mut self, start: u64, until: u64, sector: u64, run: Run) -> Step {
+    fn append(&mut self, start: u64, until: u64, sector: u64) -> Step {
         let pos = self.cursor.pos;
         if let Some(reason) = self.open.and_then(|open| self.cut(open, pos, sector)) {
             self.open = None;
@@ -299,10 +299,7 @@ impl Planner {
         open.next_sector = sector.saturating_add(len >> SECTOR_SHIFT);
         open.next_pos = pos.saturating_add(len);
         self.cursor.pos = pos.saturating_add(len);
-        let last = (run.end() << self.block_bits)
-            .min(self.window_end)
-            .min(self.io_end)
-            .max(until);
+        let last = self.window_end.min(self.io_end).max(until);
         Step::Append {
             offset: pos.saturating_sub(start),
             len,
