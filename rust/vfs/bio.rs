@@ -186,6 +186,7 @@ unsafe extern "C" fn end_read_folio(
 ) {
     // SAFETY: Called for each piece of a bio in `end_read`; the folio is locked, and `context` is its `ok`.
     let (folio, ok) = unsafe { (Folio::from_raw(folio), *context.cast::<bool>()) };
+    folio.zero_past_end();
     let last = match folio.state() {
         None => Some(ok),
         Some(state) => {

@@ -79,6 +79,20 @@ impl Folio {
         unsafe { (*(*self.mapping()).host).i_blkbits }.into()
     }
 
+    /// Zeroes what the folio, which is under read, holds past the end of the file: a mapping would show it.
+    pub(super) fn zero_past_end(&self) {
+        // SAFETY: A folio under read has a mapping with a host; its size is read in one piece. The folio is locked, so
+        // that nobody else changes its bytes.
+        unsafe {
+            let size = (&raw const (*(*self.mapping()).host).i_size).read_volatile() as u64;
+            let from = size.saturating_sub(self.pos());
+            if from < self.size() {
+                let len = self.size().wrapping_sub(from);
+                bindings::rfs_folio_zero_range(self.as_raw(), from as usize, len as usize);
+            }
+        }
+    }
+
     /// Whether all its bytes are what the file holds.
     pub(crate) fn is_uptodate(&self) -> bool {
         self.flags() & (1 << bindings::pageflags_PG_uptodate) != 0
