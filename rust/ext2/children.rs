@@ -60,7 +60,7 @@ fn write(dir: &Inode, children: &Children) -> Result {
         let Some(child) = sb.find_inode(ino.into()).filter(|child| child.links() != 0) else {
             continue;
         };
-        if child.kind() == DIRECTORY {
+        if child.is_directory() {
             commit::commit(&child, commit::Extents::All)?;
             child.sync_metadata()?;
         }
@@ -68,6 +68,3 @@ fn write(dir: &Inode, children: &Children) -> Result {
     }
     inode_write::write_table(sb, numbers())
 }
-
-/// `S_IFDIR`.
-const DIRECTORY: u32 = 0x4000;

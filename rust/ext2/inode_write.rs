@@ -3,16 +3,14 @@
 //! Writing inodes into the inode table, and deleting them.
 //!
 //! An inode's place in the table is changed under the lock of its map ([`Node::map`](super::inode::Node)), held for
-//! writing; the place of an orphan's `i_dtime` also under that of the list of orphans.
+//! writing.
 
 use super::{
     commit, cut, file,
     inode::{table_place, Node},
     ondisk::{
         self,
-        fields::{InodeLayout, I_DTIME},
         inode::{Kind, MAP_SIZE},
-        raw::RawMut,
         time::Time,
     },
     orphan,
@@ -129,19 +127,6 @@ pub(super) fn write_table(sb: &SuperBlock, numbers: impl Iterator<Item = u32> + 
             sb.find(block).map_or(Ok(()), |buffer| buffer.wait())?;
         }
     }
-    Ok(())
-}
-
-/// Writes which orphan comes after `ino`, which is one, on the list.
-pub(super) fn store_next_orphan(sb: &SuperBlock, ino: u32) -> Result {
-    let (block, offset) = place(sb, ino)?;
-    let older = sb.data().orphans.older_than(ino);
-    let end = offset.saturating_add(sb.data().disk.geometry.inode_size().into());
-    table_block(sb, ino, block)?.change_range(offset..end, |bytes| {
-        if let Some(mut raw) = RawMut::<InodeLayout>::new(bytes) {
-            raw.set(I_DTIME, older);
-        }
-    });
     Ok(())
 }
 

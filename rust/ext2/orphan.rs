@@ -6,7 +6,7 @@
 //! older one. After a crash the mount (or `e2fsck`) deletes what is on it. Most files are deleted as soon as their
 //! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
 
-use super::{inode_write, ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
+use super::{ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -47,11 +47,6 @@ impl Orphans {
     /// Whether those of an earlier mount are being deleted.
     pub(super) fn is_reclaiming(&self) -> bool {
         self.reclaiming.load(Relaxed)
-    }
-
-    /// What `s_last_orphan` is to say.
-    pub(super) fn newest(&self) -> u32 {
-        self.list.lock().newest
     }
 
     /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
@@ -105,17 +100,18 @@ fn publish(sb: &SuperBlock, newest: u32) {
     sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, newest));
 }
 
-/// Takes an inode off the list if it is there: it is deleted, or has got a name again. Writes into the inode table
-/// what follows for the next newer one. Sleeps; `EIO`.
+/// Takes an inode off the list if it is there: it is deleted, or has got a name again. Has the next newer one, which
+/// is still open, written, because another follows it now. Sleeps; `EIO`.
 pub(super) fn remove(inode: &Inode) -> Result {
     let sb = inode.sb();
     let Some(newer) = sb.data().orphans.remove(u32::try_from(inode.ino())?, |newest| publish(sb, newest)) else {
         return Ok(());
     };
-    match newer {
-        0 => Ok(()),
-        newer => inode_write::store_next_orphan(sb, newer),
+    let newer = if newer == 0 { None } else { sb.find_inode(newer.into()) };
+    if let Some(newer) = newer {
+        newer.mark_dirty();
     }
+    Ok(())
 }
 
 /// Deletes the inode of that number, which the disk says is an orphan, or cuts off what is behind its end if it has
