@@ -148,6 +148,15 @@ fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
     leaves.saturating_add(if leaves > 0 { above } else { 0 })
 }
 
+/// The most blocks that it can take to give all of the overlay a place on disk, and to link it.
+pub(super) fn needed(inode: &Inode, state: &MapState) -> u64 {
+    state.overlay.extents().iter().fold(0, |sum: u64, extent| {
+        let data = if extent.state == State::Reserved { extent.len } else { 0 };
+        let pointers = pointer_blocks(inode, state, extent.first..extent.end());
+        sum.saturating_add(data.into()).saturating_add(pointers)
+    })
+}
+
 /// Chooses blocks for a reserved extent, or for as much of it as lies in a row on disk. Gives the first and how many.
 pub(super) fn choose(inode: &Inode, state: &mut MapState, extent: &Extent) -> Result<(u32, u32)> {
     let sb = inode.sb();

@@ -162,6 +162,8 @@ pub(super) struct Prepared {
     links: KVec<Link>,
     /// The pointer blocks made.
     made: KVec<Buffer>,
+    /// How many of these came out of what is set aside for the file.
+    from_reserved: u64,
     /// The file blocks that become reachable.
     extents: KVec<Range<u32>>,
     /// [`MapState::truncations`] when the preparation was made.
@@ -175,6 +177,7 @@ fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     let mut prepared = Prepared {
         links: KVec::new(),
         made: KVec::new(),
+        from_reserved: 0,
         extents: KVec::new(),
         truncations: state.truncations,
     };
@@ -215,7 +218,8 @@ fn build(inode: &Inode, state: &mut MapState, prepared: &mut Prepared) -> Result
         let State::Submitted(disk, pass) = &extent.state else {
             continue;
         };
-        if !pass.0.is_done() {
+        // One that has failed since is dropped by the next commit.
+        if !pass.0.is_done() || pass.0.has_failed() {
             continue;
         }
         let (range, disk) = (extent.first..extent.end(), *disk);
@@ -300,6 +304,7 @@ impl Builder<'_> {
         let run = sb.allocate(&Request { goal, len: 1, from, owner: self.inode.ino() })?;
         if from == Budget::Reserved {
             self.state.reserved = self.state.reserved.saturating_sub(1);
+            self.prepared.from_reserved = self.prepared.from_reserved.saturating_add(1);
         }
         let recorded = sb.new_buffer(run.start.into()).and_then(|buffer| {
             self.prepared.made.push(buffer.clone(), GFP_KERNEL)?;
@@ -354,7 +359,8 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
     own.iter().try_for_each(Buffer::wait)
 }
 
-/// The second half: sets the pointers. `false`, with everything undone, if the file was truncated meanwhile.
+/// The second half: sets the pointers. `false`, with everything undone, if the file was truncated meanwhile, or somebody
+/// else has set pointers.
 fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let mut state = inode.data().map.write();
     if state.truncations != prepared.truncations {
@@ -365,6 +371,8 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     for range in prepared.extents.iter() {
         state.overlay.take(range.clone(), |_| {})?;
     }
+    // A commit that was prepared beside this one may have made the same pointer blocks: it is void.
+    state.truncations = state.truncations.wrapping_add(1);
     for link in prepared.links.iter() {
         match &link.node {
             Node::Root => write_pointers(&mut state.pointers, link),
@@ -383,20 +391,27 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives back what is left of a reservation when nothing is reserved any more.
+/// Gives back what is set aside for the file beyond what its overlay may need.
 pub(super) fn settle(inode: &Inode, state: &mut MapState) {
-    let reserved = |extent: &super::state::Extent| extent.state == State::Reserved;
-    if state.reserved > 0 && !state.overlay.extents().iter().any(|extent| reserved(extent) || !matches!(extent.state, State::Submitted(..))) {
-        inode.sb().release_blocks(state.reserved);
-        state.reserved = 0;
+    if state.reserved == 0 {
+        return;
     }
+    let over = state.reserved.saturating_sub(assign::needed(inode, state));
+    inode.sb().release_blocks(over);
+    state.reserved = state.reserved.saturating_sub(over);
 }
 
-/// Gives back the pointer blocks of a commit that does not happen.
+/// Gives back the pointer blocks of a commit that does not happen, and sets the space aside again.
 fn give_up(inode: &Inode, prepared: &Prepared) {
+    let mut state = inode.data().map.write();
     for buffer in prepared.made.iter() {
         let block = u32::try_from(buffer.block()).unwrap_or(0);
         buffer.clone().forget();
         inode.sb().return_run(block, 1);
     }
+    // If others were faster, the next commit takes what is free.
+    if inode.sb().reserve_blocks(prepared.from_reserved).is_ok() {
+        state.reserved = state.reserved.saturating_add(prepared.from_reserved);
+    }
+    settle(inode, &mut state);
 }

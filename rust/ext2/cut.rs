@@ -123,22 +123,29 @@ impl Pruner<'_> {
         let indices = path::child_range(first, below, count, &self.range, bits);
         let span = path::span(below, bits);
         let mut whole = indices.end..indices.start;
+        let mut result = Ok(());
         for index in indices {
             let start = first.saturating_add(span.saturating_mul(index.into()));
             let child = pointer(buffer.bytes(), index);
             if self.covers(&(start..start.saturating_add(span))) {
-                whole = whole.start.min(index)..index.saturating_add(1);
                 if child != 0 {
-                    self.cut(child, below)?;
+                    result = self.cut(child, below);
+                }
+                if result.is_ok() {
+                    whole = whole.start.min(index)..index.saturating_add(1);
                 }
             } else if child != 0 && below > 0 {
-                self.node(child, below, start)?;
+                result = self.node(child, below, start);
+            }
+            if result.is_err() {
+                break;
             }
         }
+        // Whatever happened: what was noted as cut off is given back, and nothing may point to it.
         if whole.start < whole.end {
             self.inode.change_metadata(&buffer, |bytes| clear(bytes, whole));
         }
-        Ok(())
+        result
     }
 
     /// Notes what was cut off; data in a row is one.

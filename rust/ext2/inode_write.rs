@@ -138,6 +138,10 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     }
     if why == WriteReason::Background {
         commit::commit(inode, commit::Extents::Ready)?;
+        // What has just been sent is committed when the inode's turn comes again.
+        if inode.data().map.read().is_on_its_way() {
+            inode.mark_dirty();
+        }
     }
     let buffer = store(inode)?;
     if why == WriteReason::Durable {

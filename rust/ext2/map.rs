@@ -114,6 +114,8 @@ pub(super) fn look_up(inode: &Inode, state: &MapState, first: u64, max: u64) -> 
             first,
             len: extent.len.into(),
             place: match extent.state {
+                // Where a write has failed there is what an earlier owner left.
+                State::Submitted(_, pass) if pass.0.has_failed() => plan::Place::Hole,
                 State::Submitted(disk, _) => plan::Place::Mapped(disk.into()),
                 State::Reserved | State::Allocated(_) => plan::Place::Hole,
             },

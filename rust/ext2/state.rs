@@ -81,6 +81,11 @@ impl MapState {
         }
     }
 
+    /// Whether contents are on their way to blocks that the pointers do not know.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        self.overlay.extents().iter().any(|extent| matches!(extent.state, State::Submitted(..)))
+    }
+
     /// Whether nothing is ahead of the pointers.
     pub(super) fn is_settled(&self) -> bool {
         self.overlay.extents().is_empty()

@@ -100,16 +100,22 @@ impl<T: WriteMap> Writer<'_, T> {
         }
         let mask = (1u64 << bits).saturating_sub(1);
         let io_end = end.saturating_add(mask) & !mask;
-        if end < io_end {
-            folio.zero(end..io_end);
-        }
+        // A mapping may have left something past the end, which must not show when the file grows.
+        folio.zero(end..folio.size());
         folio.start_writeback();
         let mut pieces = Pieces { single: false, counted: false };
         let written = match folio.state() {
-            None => self.range(pass, &folio, 0..io_end, &mut pieces, true),
+            None => self.range(pass, &folio, 0..io_end, &mut pieces, true).inspect_err(|_| {
+                // A record made on the way says nothing yet of what is still to be written.
+                if let Some(state) = folio.state() {
+                    state.set_dirty(0..(io_end >> bits) as u32);
+                }
+            }),
             Some(state) => {
                 state.begin_write(HELD);
                 pieces.counted = true;
+                // A mapping makes all blocks dirty, and those past the end have no place on disk.
+                state.clear_dirty((io_end >> bits) as u32..state.blocks());
                 self.dirty_blocks(pass, &folio, state, (io_end >> bits) as u32, &mut pieces)
             }
         };
