@@ -48,10 +48,13 @@ pub(super) fn list(inode: &Inode, state: &mut MapState) -> Result {
 /// Commits one file. On success all that was written before the call, and has arrived, is reachable through the inode
 /// and its pointer blocks in memory. Sleeps. `EIO`, `ENOSPC`, `ENOMEM`, `EUCLEAN`.
 pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
+    if inode.data().map.read().is_settled() {
+        return Ok(());
+    }
     if extents == Extents::All {
         wait(inode)?;
     }
-    // Truncation of the file between the two halves makes the work useless; then it is done over.
+    // Truncation or another commit between the two halves makes the work useless; then it is done over.
     for _ in 0..ATTEMPTS {
         let Some(prepared) = prepare(inode)? else {
             return Ok(());
@@ -64,7 +67,7 @@ pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
     Err(EAGAIN)
 }
 
-/// How often a commit is tried while others truncate the file. They hold its lock, and cannot go on for ever.
+/// How often a commit is tried while others truncate the file or commit it. Each time somebody has got on.
 const ATTEMPTS: u32 = 100;
 
 /// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
@@ -166,8 +169,8 @@ pub(super) struct Prepared {
     from_reserved: u64,
     /// The file blocks that become reachable.
     extents: KVec<Range<u32>>,
-    /// [`MapState::truncations`] when the preparation was made.
-    truncations: u64,
+    /// [`MapState::truncations`] and [`MapState::commits`] when the preparation was made.
+    version: (u64, u64),
 }
 
 /// The first half: everything but the pointers that make it reachable. `None` if there is nothing to do.
@@ -179,7 +182,7 @@ fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
         made: KVec::new(),
         from_reserved: 0,
         extents: KVec::new(),
-        truncations: state.truncations,
+        version: (state.truncations, state.commits),
     };
     let built = build(inode, &mut state, &mut prepared).and_then(|()| write_new(inode, &state, &prepared));
     drop(state);
@@ -363,16 +366,15 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
 /// else has set pointers.
 fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let mut state = inode.data().map.write();
-    if state.truncations != prepared.truncations {
+    if (state.truncations, state.commits) != prepared.version {
         drop(state);
         give_up(inode, &prepared);
         return Ok(false);
     }
+    state.commits = state.commits.wrapping_add(1);
     for range in prepared.extents.iter() {
         state.overlay.take(range.clone(), |_| {})?;
     }
-    // A commit that was prepared beside this one may have made the same pointer blocks: it is void.
-    state.truncations = state.truncations.wrapping_add(1);
     for link in prepared.links.iter() {
         match &link.node {
             Node::Root => write_pointers(&mut state.pointers, link),

@@ -55,6 +55,9 @@ pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
 /// the inode.
 pub(super) fn give_back_unused(inode: &Inode) -> Result {
     let mut state = inode.data().map.write();
+    if state.is_settled() && state.reserved == 0 {
+        return Ok(());
+    }
     take_overlay(inode, &mut state, 0..u32::MAX)
 }
 

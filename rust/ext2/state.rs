@@ -64,6 +64,8 @@ pub(crate) struct MapState {
     pub(super) last_block: u32,
     /// How often blocks were taken from the file: a commit between its halves is void then.
     pub(super) truncations: u64,
+    /// How often a commit was finished: another one between its halves is void then, as both link the same.
+    pub(super) commits: u64,
     /// The volume knows that the file has to be committed.
     pub(super) listed: bool,
 }
@@ -77,6 +79,7 @@ impl MapState {
             reserved: 0,
             last_block: 0,
             truncations: 0,
+            commits: 0,
             listed: false,
         }
     }
