@@ -122,16 +122,10 @@ impl<'a> Dir<'a> {
 
     /// The entry with this name in one block.
     fn find_in(&self, index: u64, buffer: Buffer, name: &[u8]) -> Result<Option<Entry>> {
-        let mut before = None;
-        for slot in DirBlock::new(buffer.bytes(), self.format).slots() {
-            let slot = slot.map_err(|error| self.damaged(buffer.block(), &error))?;
-            if slot.ino != 0 && slot.name == name {
-                let (ino, place) = (slot.ino, slot.offset..slot.end());
-                return Ok(Some(Entry { index, buffer, before, place, ino }));
-            }
-            before = Some(slot.offset);
-        }
-        Ok(None)
+        let found = DirBlock::new(buffer.bytes(), self.format).find_with_before(name);
+        let found = found.map_err(|error| self.damaged(buffer.block(), &error))?;
+        let parts = found.map(|(entry, before)| (entry.ino, entry.offset..entry.end(), before));
+        Ok(parts.map(|(ino, place, before)| Entry { index, buffer, before, place, ino }))
     }
 
     /// Finds a name. `ENAMETOOLONG` for one that no entry can have.

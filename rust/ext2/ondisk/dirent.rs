@@ -136,46 +136,42 @@ impl<'a> DirBlock<'a> {
 
     /// The entry with this name. The whole block up to it is checked.
     pub fn find(&self, name: &[u8]) -> Result<Option<DirEntry<'a>>> {
-        match self.find_sound(name) {
-            Some(0) => Ok(None),
-            Some(next) => self.entry(next.wrapping_sub(1)).map(Some),
-            None => self.find_thoroughly(name),
-        }
+        Ok(self.find_with_before(name)?.map(|(entry, _)| entry))
     }
 
-    /// A quick pass over a block that is sound up to the name: one more than the offset of its entry, 0 if there is no
-    /// such name, `None` if something is wrong, which a thorough pass has to name.
-    fn find_sound(&self, name: &[u8]) -> Option<usize> {
-        let limit = self.format.inodes_count;
-        let mut rest = self.bytes;
-        while let Some((header, behind)) = rest.split_first_chunk::<HEADER>() {
-            let header = u64::from_le_bytes(*header);
+    /// The entry with this name, and where the entry before it begins. The whole block up to it is checked.
+    ///
+    /// A directory without an index is searched from end to end for every new name, which makes this the loop that
+    /// large directories cost most in. It looks at each entry's header and the last bytes of its name as one word
+    /// each; names in a directory often begin alike.
+    pub fn find_with_before(&self, name: &[u8]) -> Result<Option<(DirEntry<'a>, Option<usize>)>> {
+        let end = self.bytes.len();
+        let (mut offset, mut before) = (0, None);
+        let wanted = last_bytes(name);
+        while offset < end {
+            let header = u64::read(self.bytes, offset).unwrap_or(0);
+            let rec_len = (header >> 32) as usize & 0xffff;
+            let name_len = (header >> 48) as usize & 0xff;
             let ino = header as u32;
-            let rec_len = usize::from((header >> 32) as u16);
-            let name_len = usize::from((header >> 48) as u8);
-            if rec_len & 3 != 0 || rec_len < HEADER || rec_len > rest.len() {
-                return None;
+            let next = offset.wrapping_add(rec_len);
+            let fits = entry_len(name_len) <= rec_len && name_len != 0 && ino <= self.format.inodes_count;
+            if rec_len < HEADER || rec_len % 4 != 0 || next > end || !(fits || ino == 0) {
+                // Says what is wrong.
+                self.entry(offset)?;
             }
-            if ino != 0 {
-                if name_len == 0 || entry_len(name_len) > rec_len || ino > limit {
-                    return None;
+            if ino != 0 && name_len == name.len() {
+                // The word ends where the name ends; it begins inside the entry, because the header is as long.
+                let word = u64::read(self.bytes, offset.wrapping_add(name_len)).unwrap_or(0);
+                if keep_last(word, name_len) == wanted {
+                    let entry = self.entry(offset)?;
+                    if entry.name == name {
+                        return Ok(Some((entry, before)));
+                    }
                 }
-                if name_len == name.len() && behind.get(..name_len) == Some(name) {
-                    return Some(self.bytes.len().wrapping_sub(rest.len()).wrapping_add(1));
-                }
             }
-            rest = rest.get(rec_len..)?;
-        }
-        rest.is_empty().then_some(0)
-    }
-
-    /// The same as [`find`](Self::find), for blocks of any kind.
-    fn find_thoroughly(&self, name: &[u8]) -> Result<Option<DirEntry<'a>>> {
-        for slot in self.slots() {
-            let entry = slot?;
-            if entry.ino != 0 && entry.name == name {
-                return Ok(Some(entry));
-            }
+            before = Some(offset);
+            // What passed the checks is at least as long as its header.
+            offset = next.max(offset.wrapping_add(HEADER));
         }
         Ok(None)
     }
@@ -274,6 +270,21 @@ impl<'a> DirBlock<'a> {
             kind: kind.filter(|_| self.format.filetype),
         })
     }
+}
+
+/// Those bytes of a word, of which the last are the end of a name of `len` bytes, that are the name's.
+fn keep_last(word: u64, len: usize) -> u64 {
+    let others = 8usize.saturating_sub(len) as u32;
+    word.checked_shr(others.wrapping_mul(8)).unwrap_or(0)
+}
+
+/// The last eight bytes of a name as a word, or all of a shorter one.
+fn last_bytes(name: &[u8]) -> u64 {
+    let start = name.len().saturating_sub(8);
+    let tail = name.get(start..).unwrap_or_default();
+    tail.iter()
+        .rev()
+        .fold(0, |word, &byte| (word << 8) | u64::from(byte))
 }
 
 /// All entries of a block, in order. Ends after the first error.
