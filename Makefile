@@ -28,7 +28,7 @@ modules modules_install:
 
 # Apart from the module's own output, or each would undo the other's work.
 clippy:
-	$(kbuild) MO=$(MO)/clippy CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
+	$(kbuild) MO=$(MO)/clippy FTRACE=0 CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
 
 rust-analyzer: modules
 	$(kbuild) MO=$(MO) $@
