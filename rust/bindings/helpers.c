@@ -86,11 +86,6 @@ struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, s
 	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT, fgp, mapping_gfp_mask(mapping));
 }
 
-struct folio *rfs_filemap_lock_folio(struct address_space *mapping, pgoff_t index)
-{
-	return filemap_lock_folio(mapping, index);
-}
-
 void rfs_filemap_invalidate_lock(struct address_space *mapping)
 {
 	filemap_invalidate_lock(mapping);
@@ -180,11 +175,6 @@ bool rfs_buffer_uptodate(struct buffer_head *bh)
 bool rfs_buffer_write_io_error(struct buffer_head *bh)
 {
 	return buffer_write_io_error(bh);
-}
-
-bool rfs_buffer_dirty(struct buffer_head *bh)
-{
-	return buffer_dirty(bh);
 }
 
 void rfs_write_buffer(struct buffer_head *bh)

@@ -41,7 +41,6 @@ void rfs_mapping_set_large_folios(struct address_space *mapping);
 gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp);
 size_t rfs_mapping_max_folio_size(struct address_space *mapping);
 struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len, bool nowait);
-struct folio *rfs_filemap_lock_folio(struct address_space *mapping, pgoff_t index);
 void rfs_filemap_invalidate_lock(struct address_space *mapping);
 void rfs_filemap_invalidate_unlock(struct address_space *mapping);
 bool rfs_mapping_dirty(struct address_space *mapping);
@@ -70,7 +69,6 @@ void rfs_lock_buffer(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);
-bool rfs_buffer_dirty(struct buffer_head *bh);
 void rfs_write_buffer(struct buffer_head *bh);
 
 /* The current task. */

@@ -10,6 +10,8 @@ use kernel::jump_label::static_branch_unlikely;
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),* $(,)?);)*) => {
         kernel::macros::paste! {
+            // Lock classes are empty structs in this kernel; the kernel crate's own declarations have them too.
+            #[allow(improper_ctypes)]
             extern "C" {
                 $(
                     static [<__tracepoint_ $name>]: super::tracepoint;
@@ -46,4 +48,3 @@ events! {
     /// A folio needs a record of its blocks: it is not one piece of I/O. Bytes.
     mpage_per_block(inode: *mut inode, pos: u64, len: u64, write: bool);
 }
-

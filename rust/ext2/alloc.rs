@@ -149,7 +149,7 @@ impl SuperBlock {
         let half = self.data().disk.geometry.blocks_per_group() / 2;
         let aim = want.len.min(half).min(space.bound()).max(1);
         let mut looks = LOOKS;
-        for (group, bit) in self.from_goal(want.goal) {
+        for (group, bit) in self.groups_from(want.goal) {
             if space.group(group).map_or(0, Group::bound) < aim {
                 continue;
             }
@@ -173,7 +173,7 @@ impl SuperBlock {
     fn search_scraps(&self, want: &Request, longest: u32, failure: &mut Option<Error>) -> Option<Run32> {
         let space = &self.data().space;
         for at_least in [longest, longest / 8, 1] {
-            for (group, bit) in self.from_goal(want.goal) {
+            for (group, bit) in self.groups_from(want.goal) {
                 if space.group(group).map_or(0, Group::bound) < at_least.max(1) {
                     continue;
                 }
@@ -188,7 +188,7 @@ impl SuperBlock {
     }
 
     /// All groups from that of the goal on, each with the bit to begin at.
-    fn from_goal(&self, goal: u32) -> impl Iterator<Item = (u32, u32)> {
+    fn groups_from(&self, goal: u32) -> impl Iterator<Item = (u32, u32)> {
         let geometry = &self.data().disk.geometry;
         let count = geometry.group_count();
         let (first, bit) = geometry.block_place(goal).unwrap_or((0, 0));
@@ -228,17 +228,6 @@ impl SuperBlock {
         let ahead = first.checked_rem(stripe).unwrap_or(0);
         let phase = stripe.saturating_sub(ahead).checked_rem(stripe).unwrap_or(0);
         Wish { goal, want, stripe, phase }
-    }
-
-    /// Ends the window of a file that will not grow any more.
-    pub(super) fn end_window(&self, owner: u64, goal: u32) {
-        let volume = self.data();
-        let Some((group, _)) = volume.disk.geometry.block_place(goal) else {
-            return;
-        };
-        if let Ok(mut windows) = volume.space.lock(group) {
-            windows.forget(owner);
-        }
     }
 }
 

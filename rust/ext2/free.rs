@@ -164,12 +164,6 @@ impl SuperBlock {
         }
     }
 
-    /// Takes back the number of an inode that never was on disk: it can be given out again at once.
-    pub(super) fn return_inode_number(&self, ino: u32, is_dir: bool) {
-        space::add(&self.data().space.available_inodes, 1);
-        self.return_inode(FreedInode { ino, is_dir });
-    }
-
     /// Clears the bit of an inode. One that was clear already is damage.
     fn return_inode(&self, inode: FreedInode) {
         if self.clear_inode(inode).is_err() {

@@ -90,7 +90,8 @@ pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buf
     let image = image(inode, ino, pointers).ok_or(EIO)?;
     if image.needs_large_file() && !disk.features.large_file() {
         sb.change_superblock(|raw| {
-            raw.enable_large_file();
+            // Revision 0 has no features; e2fsck raises the revision when it meets the file.
+            let _ = raw.enable_large_file();
         });
     }
     let end = offset.saturating_add(disk.geometry.inode_size().into());

@@ -66,6 +66,7 @@ impl FileSystem for Ext2 {
         sb.set_limits(STATFS_MAGIC, path::max_file_size(geometry.block_bits()), MAX_LINKS);
         sb.set_times(time::MIN_SECONDS, max, if large_inodes { 1 } else { 1_000_000_000 });
         sb.set_uuid(disk.uuid);
+        sb.enable_cgroup_writeback();
         let record = sb.read(own_block.into())?;
         let offset = usize::try_from(place & u64::from(geometry.block_size().saturating_sub(1)))?;
         Ok(KBox::new(Volume::new(disk, *options, groups, record, offset)?, GFP_KERNEL)?)
@@ -163,21 +164,17 @@ impl SuperOperations for Ext2 {
         let disk = &volume.disk;
         let (free, free_inodes) = sb.free_counts();
         let overhead = if volume.options().count_all_blocks { 0 } else { volume.overhead };
-        let (low, high) = disk.uuid.split_at(8);
-        let half = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |id, byte| (id << 8) | u64::from(*byte));
-        stat.set(
-            sb.magic(),
-            half(low) ^ half(high),
-            &Usage {
-                block_size: disk.geometry.block_size(),
-                blocks: u64::from(disk.geometry.blocks_count()).saturating_sub(overhead),
-                free,
-                available: free.saturating_sub(disk.reserved_blocks.into()),
-                inodes: disk.geometry.inodes_count().into(),
-                free_inodes,
-                name_len: NAME_LEN,
-            },
-        );
+        let id = u128::from_le_bytes(disk.uuid);
+        stat.set_id((id >> 64) as u64 ^ id as u64);
+        stat.set(&Usage {
+            block_size: disk.geometry.block_size(),
+            blocks: u64::from(disk.geometry.blocks_count()).saturating_sub(overhead),
+            free,
+            available: free.saturating_sub(disk.reserved_blocks.into()),
+            inodes: disk.geometry.inodes_count().into(),
+            free_inodes,
+            name_len: NAME_LEN,
+        });
         Ok(())
     }
 

@@ -24,23 +24,17 @@ pub(super) struct FreedInode {
 pub(super) struct Quarantine {
     runs: KVVec<Run32>,
     inodes: KVVec<FreedInode>,
-    blocks: u64,
 }
 
 impl Quarantine {
     /// Nothing waits.
     pub(super) fn new() -> Self {
-        Self { runs: KVVec::new(), inodes: KVVec::new(), blocks: 0 }
+        Self { runs: KVVec::new(), inodes: KVVec::new() }
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty() && self.inodes.is_empty()
-    }
-
-    /// The number of blocks that wait.
-    pub(super) fn blocks(&self) -> u64 {
-        self.blocks
     }
 
     /// The blocks that wait.
@@ -65,7 +59,6 @@ impl Quarantine {
             let _scope = NoFsScope::new();
             self.runs.push(run, GFP_KERNEL)?;
         }
-        self.blocks = self.blocks.saturating_add(run.len.into());
         Ok(())
     }
 

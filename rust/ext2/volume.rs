@@ -17,7 +17,7 @@ use super::{
     SuperBlock,
 };
 use crate::vfs::{buffer::Buffer, errno::EUCLEAN};
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 use kernel::{
     prelude::*,
     sync::{
@@ -203,10 +203,12 @@ impl SuperBlock {
     /// Logs a line about the volume, until there were too many.
     pub(super) fn report(&self, line: fmt::Arguments<'_>) {
         let count = self.data().reports.fetch_add(1u32, ordering::Relaxed);
-        if count < MAX_REPORTS {
-            pr_err!("{}: {}\n", self.id(), line);
-        } else if count == MAX_REPORTS {
-            pr_err!("{}: damaged in more places; no more are logged\n", self.id());
+        match count.cmp(&MAX_REPORTS) {
+            Ordering::Less => pr_err!("{}: {}\n", self.id(), line),
+            Ordering::Equal => {
+                pr_err!("{}: damaged in more places; no more are logged\n", self.id());
+            }
+            Ordering::Greater => {}
         }
     }
 

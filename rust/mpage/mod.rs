@@ -19,6 +19,8 @@
 
 #![forbid(unsafe_code)]
 
+// Its items are `pub` for the host, where it is part of a crate of its own.
+#[allow(unreachable_pub)]
 pub(crate) mod plan;
 pub(crate) mod read;
 mod submit;

@@ -136,12 +136,6 @@ impl Buffer {
         }
     }
 
-    /// Whether the block waits to be written.
-    pub(crate) fn is_dirty(&self) -> bool {
-        // SAFETY: "Referenced buffer".
-        unsafe { bindings::rfs_buffer_dirty(self.raw.as_ptr()) }
-    }
-
     /// Starts writing the block if it is dirty. Sleeps only while an earlier write of it is on its way.
     pub(crate) fn write_start(&self) {
         // SAFETY: "Referenced buffer".

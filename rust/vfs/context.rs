@@ -9,8 +9,8 @@ use super::{
     FileSystem,
 };
 use crate::bindings;
-use core::{ffi::CStr as CoreCStr, marker::PhantomData};
-use kernel::{error::from_result, prelude::*, types::ForeignOwnable};
+use core::marker::PhantomData;
+use kernel::{error::from_result, prelude::*, str::CStr, types::ForeignOwnable};
 
 /// The value of a mount option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +71,11 @@ impl<T: FileSystem> Context<T> {
             if source != ENOPARAM.to_errno() {
                 return source;
             }
-            let key = CoreCStr::from_ptr((*param).key.cast()).to_bytes();
+            let key = CStr::from_char_ptr((*param).key).to_bytes();
             let value = match (*param).type_() {
                 bindings::fs_value_type_fs_value_is_flag => ParamValue::Flag,
                 bindings::fs_value_type_fs_value_is_string => {
-                    ParamValue::String(CoreCStr::from_ptr((*param).__bindgen_anon_1.string.cast()).to_bytes())
+                    ParamValue::String(CStr::from_char_ptr((*param).__bindgen_anon_1.string).to_bytes())
                 }
                 _ => return EINVAL.to_errno(),
             };

@@ -21,16 +21,12 @@ mod names {
     errno! {
         /// The file system is damaged ("structure needs cleaning").
         EUCLEAN,
-        /// No data at that place; for `SEEK_DATA` past the last.
-        ENODATA,
         /// The operation is not supported here.
         EOPNOTSUPP,
         /// The directory is not empty.
         ENOTEMPTY,
         /// The name is too long.
         ENAMETOOLONG,
-        /// Too many symbolic links, or one that may not be followed.
-        ELOOP,
         /// The NFS file handle is stale.
         ESTALE,
     }

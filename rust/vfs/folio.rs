@@ -322,17 +322,6 @@ impl CachedFolio {
         }
     }
 
-    /// The folio that holds byte `pos`, if it is in the cache. Sleeps.
-    pub(crate) fn find<T: super::FileSystem>(inode: &super::inode::Inode<T>, pos: u64) -> Option<Self> {
-        // SAFETY: As `get`.
-        unsafe {
-            let mapping = (*inode.as_raw()).i_mapping;
-            let index = (pos >> bindings::PAGE_SHIFT) as usize;
-            let folio = bindings::rfs_filemap_lock_folio(mapping, index);
-            kernel::error::from_err_ptr(folio).ok().map(|folio| Self::from_raw(folio))
-        }
-    }
-
     /// The lock alone, without the right to give it up.
     pub(crate) fn locked(&self) -> mem::ManuallyDrop<LockedFolio<'_>> {
         mem::ManuallyDrop::new(LockedFolio(self.0))

@@ -15,7 +15,7 @@ use super::{
     stat::Stat,
 };
 use crate::bindings;
-use core::{ffi::CStr as CoreCStr, marker::PhantomData};
+use core::marker::PhantomData;
 use kernel::{error::from_result, prelude::*, sync::aref::ARef};
 
 /// The C table of `O`.
@@ -151,7 +151,7 @@ impl<O: InodeOperations> InodeTable<O> {
     ) -> c_int {
         // SAFETY: "Callback pointer" for all; the target ends with a NUL.
         let (dir, dentry, idmap, target) = unsafe {
-            let target = CoreCStr::from_ptr(target.cast()).to_bytes();
+            let target = CStr::from_char_ptr(target).to_bytes();
             (Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry), IdMap::from_raw(idmap), target)
         };
         from_result(|| {

@@ -125,12 +125,6 @@ impl<T: FileSystem> Inode<T> {
         unsafe { (&raw const (*self.as_raw()).i_blocks).read_volatile() }
     }
 
-    /// The kernel's device number of a device file.
-    pub(crate) fn device(&self) -> u32 {
-        // SAFETY: Written once, before the inode is live.
-        unsafe { (*self.as_raw()).i_rdev }
-    }
-
     /// Times of the last access, the last change of the contents and the last change of the inode.
     pub(crate) fn times(&self) -> (Timestamp, Timestamp, Timestamp) {
         let stamp = |seconds, nanoseconds: u32| Timestamp { seconds, nanoseconds: nanoseconds & NANOSECONDS };

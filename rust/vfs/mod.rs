@@ -34,6 +34,9 @@
 //! - **Typed private**: the `private` field of a folio of a `T` inode is null or a `KBox<BlockState>`, changed only
 //!   under the folio lock.
 
+// The callbacks in C's tables are called by C alone; what it owes them is "Callback pointer", above.
+#![allow(clippy::missing_safety_doc)]
+
 pub(crate) mod aops;
 pub(crate) mod bio;
 pub(crate) mod block_state;
@@ -61,7 +64,6 @@ pub(crate) mod stat;
 pub(crate) mod super_block;
 pub(crate) mod super_ops;
 pub(crate) mod sync;
-#[allow(dead_code)]
 pub(crate) mod task;
 pub(crate) mod ticket;
 pub(crate) mod trace;

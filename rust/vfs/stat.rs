@@ -7,12 +7,13 @@
 
 use super::inode::Timestamp;
 use crate::bindings;
+use kernel::prelude::*;
 
 /// The answer to `statfs(2)` being filled.
 pub(crate) struct StatFs<'a>(&'a mut bindings::kstatfs);
 
 /// Numbers for `statfs(2)`. Blocks are blocks of the volume.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// Bytes in a block.
     pub(crate) block_size: u32,
@@ -31,26 +32,35 @@ pub(crate) struct Usage {
 }
 
 impl<'a> StatFs<'a> {
+    /// An answer that names the file system by the magic number of `sb` and by its device.
+    ///
     /// # Safety
     ///
-    /// `raw` is valid and ours for `'a`.
-    pub(super) unsafe fn from_raw(raw: *mut bindings::kstatfs) -> Self {
+    /// `raw` is valid and ours for `'a`; `sb` is live.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::kstatfs, sb: *const bindings::super_block) -> Self {
         // SAFETY: The caller's promise.
-        Self(unsafe { &mut *raw })
+        let (answer, magic, device) = unsafe { (&mut *raw, (*sb).s_magic, (*sb).s_dev) };
+        answer.f_type = magic as c_long;
+        let mut answer = Self(answer);
+        answer.set_id(device.into());
+        answer
     }
 
-    /// Sets everything: the magic number, a 64-bit identity and the numbers.
-    pub(crate) fn set(&mut self, magic: u64, id: u64, usage: &Usage) {
-        self.0.f_type = magic as _;
+    /// Sets the volume's identity, where it has one beside its device.
+    pub(crate) fn set_id(&mut self, id: u64) {
         self.0.f_fsid.val = [id as i32, (id >> 32) as i32];
-        self.0.f_bsize = usage.block_size as _;
-        self.0.f_frsize = usage.block_size as _;
+    }
+
+    /// Sets the numbers.
+    pub(crate) fn set(&mut self, usage: &Usage) {
+        self.0.f_bsize = usage.block_size as c_long;
+        self.0.f_frsize = usage.block_size as c_long;
         self.0.f_blocks = usage.blocks;
         self.0.f_bfree = usage.free;
         self.0.f_bavail = usage.available;
         self.0.f_files = usage.inodes;
         self.0.f_ffree = usage.free_inodes;
-        self.0.f_namelen = usage.name_len as _;
+        self.0.f_namelen = usage.name_len as c_long;
     }
 }
 
@@ -69,7 +79,7 @@ impl<'a> Stat<'a> {
     /// Sets the time of creation.
     pub(crate) fn set_created(&mut self, time: Timestamp) {
         self.0.btime.tv_sec = time.seconds;
-        self.0.btime.tv_nsec = time.nanoseconds as _;
+        self.0.btime.tv_nsec = time.nanoseconds as c_long;
         self.0.result_mask |= bindings::STATX_BTIME;
     }
 

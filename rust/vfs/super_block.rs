@@ -14,7 +14,7 @@ use super::{
     FileSystem,
 };
 use crate::bindings;
-use core::{ffi::CStr as CoreCStr, marker::PhantomData};
+use core::marker::PhantomData;
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
@@ -132,7 +132,7 @@ impl<T: FileSystem> NewSuperBlock<T> {
 /// `sb` is live for the lifetime chosen.
 unsafe fn id<'a>(sb: *mut bindings::super_block) -> &'a str {
     // SAFETY: `s_id` is written once, before `fill_super`, and ends with a NUL.
-    unsafe { CoreCStr::from_ptr((&raw const (*sb).s_id).cast()) }.to_str().unwrap_or("?")
+    unsafe { CStr::from_char_ptr((&raw const (*sb).s_id).cast()) }.to_str().unwrap_or("?")
 }
 
 /// A mounted volume of the file system `T`.
@@ -189,18 +189,6 @@ impl<T: FileSystem> SuperBlock<T> {
             let flags = &raw mut (*self.as_raw()).s_flags;
             flags.write_volatile(flags.read_volatile() | bindings::SB_RDONLY);
         }
-    }
-
-    /// The device number, as `statfs` encodes it in the file system id.
-    pub(crate) fn device_id(&self) -> u64 {
-        // SAFETY: The super block is live.
-        u64::from(unsafe { (*self.as_raw()).s_dev })
-    }
-
-    /// The magic number set by [`NewSuperBlock::set_limits`].
-    pub(crate) fn magic(&self) -> u64 {
-        // SAFETY: The super block is live.
-        unsafe { (*self.as_raw()).s_magic as u64 }
     }
 
     /// Reads a metadata block. Sleeps; fails with `EIO`.

@@ -98,7 +98,10 @@ impl<T: FileSystem> SuperTable<T> {
 
     unsafe extern "C" fn statfs(dentry: *mut bindings::dentry, raw: *mut bindings::declared::kstatfs) -> c_int {
         // SAFETY: "Callback pointer" for both; a dentry of a mounted `T` is on a live super block of `T`.
-        let (sb, mut stat) = unsafe { (SuperBlock::from_raw((*dentry).d_sb), StatFs::from_raw(raw.cast())) };
+        let (sb, mut stat) = unsafe {
+            let sb = (*dentry).d_sb;
+            (SuperBlock::from_raw(sb), StatFs::from_raw(raw.cast(), sb))
+        };
         from_result(|| T::statfs(sb, &mut stat).map(|()| 0))
     }
 

@@ -47,13 +47,6 @@ impl<T> RwSem<T> {
         ReadGuard(self)
     }
 
-    /// Locks for reading if that does not sleep.
-    pub(crate) fn try_read(&self) -> Option<ReadGuard<'_, T>> {
-        // SAFETY: `raw` was initialised by `new`.
-        let held = unsafe { bindings::down_read_trylock(self.raw.get()) } != 0;
-        held.then_some(ReadGuard(self))
-    }
-
     /// Locks for writing. Sleeps.
     #[must_use = "the semaphore is released when the guard is dropped"]
     pub(crate) fn write(&self) -> WriteGuard<'_, T> {

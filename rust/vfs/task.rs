@@ -6,17 +6,18 @@
 //! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 
 use crate::bindings;
+use kernel::prelude::*;
 
 /// Whether the task may go beyond limits (`CAP_SYS_RESOURCE`).
 pub(crate) fn may_exceed_limits() -> bool {
     // SAFETY: Asks about the current task alone.
-    unsafe { bindings::capable(bindings::CAP_SYS_RESOURCE as _) }
+    unsafe { bindings::capable(bindings::CAP_SYS_RESOURCE as c_int) }
 }
 
 /// Whether the task may manage volumes (`CAP_SYS_ADMIN`).
 pub(crate) fn is_administrator() -> bool {
     // SAFETY: As above.
-    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as _) }
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }
 
 /// Whether the task accesses files as user `uid` of the initial name space.

@@ -10,10 +10,9 @@ use kernel::{prelude::*, str::CStr, sync::aref::ARef};
 
 mod format;
 // A file system rarely needs all that these offer.
-#[allow(unused_imports)]
 #[path = "../../rust/bindings/mod.rs"]
 mod bindings;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../../rust/mpage/mod.rs"]
 mod mpage;
 #[allow(dead_code, unused_imports, unused_macros)]
@@ -218,17 +217,13 @@ impl SuperOperations for MapFs {
 
     fn statfs(sb: &SuperBlock, stat: &mut StatFs<'_>) -> Result {
         let Header { blocks, files, .. } = sb.data().header;
-        let (block_size, name_len) = (sb.data().header.block_size(), NAME_MAX as u32);
-        let nothing = Usage {
-            block_size,
+        stat.set(&Usage {
+            block_size: sb.data().header.block_size(),
             blocks,
-            free: 0,
-            available: 0,
             inodes: files,
-            free_inodes: 0,
-            name_len,
-        };
-        stat.set(sb.magic(), sb.device_id(), &nothing);
+            name_len: NAME_MAX as u32,
+            ..Usage::default()
+        });
         Ok(())
     }
 

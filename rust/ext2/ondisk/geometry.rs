@@ -137,11 +137,6 @@ impl Geometry {
         self.block_size() / DESC_SIZE
     }
 
-    /// Pointers in an indirect block.
-    pub fn pointers_per_block(&self) -> u32 {
-        self.block_size() / 4
-    }
-
     /// Blocks that hold all group descriptors.
     pub fn desc_blocks(&self) -> u32 {
         div_up(self.group_count, self.desc_per_block_nonzero())

@@ -139,14 +139,6 @@ impl Inode {
         put(I_PROJID, self.project);
     }
 
-    /// The latest time in seconds since 1970 that the inode can hold.
-    pub fn max_seconds(&self) -> i64 {
-        match covers(self.extra_isize, I_ATIME_EXTRA) {
-            true => super::time::MAX_SECONDS_LARGE,
-            false => super::time::MAX_SECONDS_SMALL,
-        }
-    }
-
     /// `time` if the inode has room for a time of creation.
     pub fn creation_time(&self, time: Time) -> Option<Time> {
         covers(self.extra_isize, I_CRTIME).then_some(time)

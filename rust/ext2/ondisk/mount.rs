@@ -123,17 +123,6 @@ impl RawSuperblockMut<'_> {
         dynamic
     }
 
-    /// Notes that extended attributes exist (from revision 1 on).
-    pub fn enable_ext_attr(&mut self) {
-        if self.get(S_REV_LEVEL) > 0 {
-            let features = self.get(S_FEATURE_COMPAT);
-            self.set(
-                S_FEATURE_COMPAT,
-                features | super::features::Compat::EXT_ATTR.0,
-            );
-        }
-    }
-
     /// Notes that the volume has an error, and from revision 1 on also which.
     pub fn record_error(&mut self, error: &ErrorRecord<'_>) {
         let state = self.get(S_STATE) | STATE_ERROR;

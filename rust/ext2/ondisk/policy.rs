@@ -243,15 +243,6 @@ impl Windows {
         };
     }
 
-    /// Forgets what is kept for `owner`.
-    pub fn forget(&mut self, owner: u64) {
-        for slot in &mut self.slots {
-            if slot.owner == owner {
-                *slot = Window::default();
-            }
-        }
-    }
-
     fn least_used(&self) -> usize {
         let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
         oldest.map_or(0, |(index, _)| index)

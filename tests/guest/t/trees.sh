@@ -67,7 +67,8 @@ test_far_times() {
 	local times=(-2147483648 -1 0 2147483647 2147483648 4294967295 4294967296 6442450944 15032385535)
 	mkdir files
 	for time in "${times[@]}"; do
-		echo > "files/$((++number))"
+		number=$((number + 1))
+		echo > "files/$number"
 	done
 	make_volume "$DISK1" -I 256 -d files
 	number=0
@@ -80,7 +81,8 @@ test_far_times() {
 	mount_volume "$DISK1" m ro
 	number=0
 	for time in "${times[@]}"; do
-		found=$(stat -c '%.X %.Y %.Z %.W' "m/$((++number))")
+		number=$((number + 1))
+		found=$(stat -c '%.X %.Y %.Z %.W' "m/$number")
 		same "$time.999999999 $time.999999999 $time.999999999 $time.999999999" "$found" "times of file $number"
 	done
 }

@@ -126,15 +126,13 @@ fn a_file_that_grows_in_steps_keeps_the_others_away() {
 }
 
 #[test]
-fn a_window_ends_when_its_file_is_closed() {
+fn a_window_is_kept_from_other_files_of_its_group() {
     let mut windows = Windows::new();
     windows.note(3, BITS, 7, &(0..4));
     windows.note(3, BITS, 7, &(4..8));
     assert!(!windows.avoid(3, 8).is_empty());
     assert!(windows.avoid(3, 7).is_empty());
     assert!(windows.avoid(4, 8).is_empty());
-    windows.forget(7);
-    assert!(windows.avoid(3, 8).is_empty());
 }
 
 #[test]
