@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the programs that tests run in the guest have in common.
+
+pub mod log;
+pub mod model;
+pub mod random;
+
+/// Ends the program with one line that says why.
+pub fn die(message: &str) -> ! {
+    eprintln!("{}: {message}", std::env::args().next().unwrap_or_default());
+    std::process::exit(1)
+}

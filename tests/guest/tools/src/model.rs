@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a workload has done, written down as it went, and what may be left of it after a power cut.
+//!
+//! Files are made of chunks of [`CHUNK`] bytes. A chunk says which file and which place in it it was written for, and in
+//! which generation: so every byte of a file tells whether it belongs there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes of a chunk; no more than the smallest block.
+pub const CHUNK: usize = 512;
+/// Bytes of the largest block.
+const LARGEST_BLOCK: usize = 4096;
+/// Begins every chunk of a file's contents.
+const MAGIC: u32 = 0x5243_484b;
+/// What the disk is filled with before: it must never show.
+pub const STALE: u8 = 0xdb;
+
+/// What a chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// Only zeroes.
+    Zero,
+    /// What was written by somebody for this file and place.
+    Written { file: u32, place: u32, generation: u32 },
+    /// Anything else.
+    Foreign,
+}
+
+/// The bytes of a chunk.
+pub fn encode(file: u32, place: u32, generation: u32) -> [u8; CHUNK] {
+    let mut bytes = [0; CHUNK];
+    let words = [MAGIC, file, place, generation];
+    for (slot, word) in bytes.chunks_exact_mut(4).zip(words.iter().cycle()) {
+        slot.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// What the bytes of a chunk say.
+pub fn decode(bytes: &[u8]) -> Chunk {
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Chunk::Zero;
+    }
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|w| w.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let (file, place, generation) = (word(4), word(8), word(12));
+    match bytes == encode(file, place, generation) {
+        true => Chunk::Written { file, place, generation },
+        false => Chunk::Foreign,
+    }
+}
+
+/// One thing that was done, as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// File FILE was made with this name.
+    Create(u32, String),
+    /// Chunks FIRST to END, without END, got generation GENERATION.
+    Write(u32, u32, u32, u32),
+    /// The file has so many chunks now.
+    Truncate(u32, u32),
+    /// Chunks FIRST to END are a hole.
+    Punch(u32, u32, u32),
+    /// The file got this name instead of its own; another file of that name is gone.
+    Rename(u32, String),
+    /// The file is gone.
+    Unlink(u32),
+    /// The file's bytes are durable.
+    Sync(u32),
+    /// All names are durable.
+    SyncNames,
+    /// Everything is durable.
+    SyncAll,
+    /// Mark of this number in the log.
+    Mark(u32),
+}
+
+impl Event {
+    /// The line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Create(file, name) => format!("create {file} {name}"),
+            Self::Write(file, first, end, generation) => format!("write {file} {first} {end} {generation}"),
+            Self::Truncate(file, chunks) => format!("truncate {file} {chunks}"),
+            Self::Punch(file, first, end) => format!("punch {file} {first} {end}"),
+            Self::Rename(file, name) => format!("rename {file} {name}"),
+            Self::Unlink(file) => format!("unlink {file}"),
+            Self::Sync(file) => format!("sync {file}"),
+            Self::SyncNames => "sync-names".into(),
+            Self::SyncAll => "sync-all".into(),
+            Self::Mark(number) => format!("mark {number}"),
+        }
+    }
+
+    /// What a line says.
+    pub fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse().ok());
+        let name = |at: usize| words.get(at).map(|word| (*word).to_string());
+        Some(match *words.first()? {
+            "create" => Self::Create(number(1)?, name(2)?),
+            "write" => Self::Write(number(1)?, number(2)?, number(3)?, number(4)?),
+            "truncate" => Self::Truncate(number(1)?, number(2)?),
+            "punch" => Self::Punch(number(1)?, number(2)?, number(3)?),
+            "rename" => Self::Rename(number(1)?, name(2)?),
+            "unlink" => Self::Unlink(number(1)?),
+            "sync" => Self::Sync(number(1)?),
+            "sync-names" => Self::SyncNames,
+            "sync-all" => Self::SyncAll,
+            "mark" => Self::Mark(number(1)?),
+            _ => return None,
+        })
+    }
+}
+
+/// One file: what it is now, and what it may be after a power cut.
+#[derive(Clone, Debug, Default)]
+pub struct FileModel {
+    /// Its name; `None` if it is gone.
+    pub name: Option<String>,
+    /// The generation of each chunk; zero for a hole.
+    pub chunks: Vec<u32>,
+    /// Names under which it may be found. Without `maybe_gone` it must be under one of them.
+    pub names: BTreeSet<String>,
+    /// It may be missing.
+    pub maybe_gone: bool,
+    /// What it was when it was last made durable; `None` if never.
+    synced: Option<Vec<u32>>,
+    /// Generations that a chunk may have besides.
+    later: BTreeMap<u32, BTreeSet<u32>>,
+    /// The fewest and the most chunks that it may have.
+    least: usize,
+    most: usize,
+}
+
+impl FileModel {
+    fn may_be(&mut self, place: u32, generation: u32) {
+        self.later.entry(place).or_default().insert(generation);
+    }
+
+    fn resized(&mut self) {
+        self.least = self.least.min(self.chunks.len());
+        self.most = self.most.max(self.chunks.len());
+    }
+
+    fn set(&mut self, first: u32, end: u32, generation: u32) {
+        for place in first..end {
+            if self.chunks.len() <= place as usize {
+                self.chunks.resize(place as usize + 1, 0);
+            }
+            self.chunks[place as usize] = generation;
+            self.may_be(place, generation);
+        }
+        self.resized();
+    }
+
+    fn truncate(&mut self, chunks: u32) {
+        let end = self.chunks.len() as u32;
+        self.chunks.resize(chunks as usize, 0);
+        for place in chunks.min(end)..chunks.max(end) {
+            self.may_be(place, 0);
+        }
+        self.resized();
+    }
+
+    fn sync(&mut self) {
+        self.synced = Some(self.chunks.clone());
+        self.later.clear();
+        (self.least, self.most) = (self.chunks.len(), self.chunks.len());
+    }
+
+    fn sync_name(&mut self) {
+        self.names = self.name.iter().cloned().collect();
+        self.maybe_gone = self.name.is_none();
+    }
+
+    /// Why the file cannot be what is left of it after the power cut; `None` if it can.
+    pub fn refuses(&self, number: u32, found: &[u8]) -> Option<String> {
+        let chunks = found.len() / CHUNK;
+        // Where the power failed ahead of the size, e2fsck rounds it up to a block.
+        let most = self.most.next_multiple_of(LARGEST_BLOCK / CHUNK);
+        if self.synced.is_some() && (found.len() % CHUNK != 0 || chunks < self.least || chunks > most) {
+            return Some(format!("has {} bytes, and should have {} to {} chunks", found.len(), self.least, self.most));
+        }
+        found.chunks(CHUNK).zip(0u32..).find_map(|(bytes, place)| self.refuses_chunk(number, place, decode(bytes)))
+    }
+
+    fn refuses_chunk(&self, number: u32, place: u32, chunk: Chunk) -> Option<String> {
+        let generation = match chunk {
+            Chunk::Zero => 0,
+            Chunk::Written { file, place: at, generation } if (file, at) == (number, place) => generation,
+            other => return Some(format!("chunk {place} shows {other:?}")),
+        };
+        let synced = self.synced.as_ref()?;
+        let durable = synced.get(place as usize).copied().unwrap_or(0);
+        let later = self.later.get(&place).is_some_and(|set| set.contains(&generation));
+        if generation == durable || later {
+            return None;
+        }
+        Some(format!("chunk {place} has generation {generation}, and was made durable with {durable}"))
+    }
+}
+
+/// All files, after the events.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// The files by number.
+    pub files: BTreeMap<u32, FileModel>,
+}
+
+impl Model {
+    /// What may be there when the power fails after mark `mark`: what came before it that was made durable, and anything
+    /// that was done later, or not.
+    pub fn after_mark(events: &[Event], mark: u32) -> Self {
+        let mut model = Self::default();
+        let mut durable = true;
+        for event in events {
+            model.apply(event, durable);
+            durable &= *event != Event::Mark(mark);
+        }
+        model
+    }
+
+    /// Takes note of an event while the power is on.
+    pub fn record(&mut self, event: &Event) {
+        self.apply(event, true);
+    }
+
+    fn apply(&mut self, event: &Event, durable: bool) {
+        match event {
+            Event::Create(number, name) => {
+                let file = FileModel { name: Some(name.clone()), maybe_gone: true, ..FileModel::default() };
+                self.files.insert(*number, file);
+                self.named(*number, name);
+            }
+            Event::Rename(number, name) => {
+                let replaced = self.files.iter().find(|(_, file)| file.name.as_ref() == Some(name)).map(|(other, _)| *other);
+                if let Some(other) = replaced {
+                    self.gone(other);
+                }
+                self.named(*number, name);
+            }
+            Event::Unlink(number) => self.gone(*number),
+            Event::Write(number, first, end, generation) => self.change(*number, |file| file.set(*first, *end, *generation)),
+            Event::Punch(number, first, end) => self.change(*number, |file| {
+                let end = (*end).min(file.chunks.len() as u32);
+                file.set(*first, end, 0);
+            }),
+            Event::Truncate(number, chunks) => self.change(*number, |file| file.truncate(*chunks)),
+            Event::Sync(number) if durable => self.change(*number, FileModel::sync),
+            Event::SyncNames if durable => self.files.values_mut().for_each(FileModel::sync_name),
+            Event::SyncAll if durable => self.files.values_mut().for_each(|file| {
+                file.sync();
+                file.sync_name();
+            }),
+            Event::Sync(_) | Event::SyncNames | Event::SyncAll | Event::Mark(_) => {}
+        }
+    }
+
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut FileModel)) {
+        if let Some(file) = self.files.get_mut(&number) {
+            change(file);
+        }
+    }
+
+    fn named(&mut self, number: u32, name: &str) {
+        self.change(number, |file| {
+            file.name = Some(name.to_string());
+            file.names.insert(name.to_string());
+        });
+    }
+
+    fn gone(&mut self, number: u32) {
+        self.change(number, |file| {
+            file.name = None;
+            file.maybe_gone = true;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(number: u32, generations: &[u32]) -> Vec<u8> {
+        let chunk = |(place, generation): (usize, &u32)| match generation {
+            0 => [0; CHUNK],
+            generation => encode(number, place as u32, *generation),
+        };
+        generations.iter().enumerate().flat_map(chunk).collect()
+    }
+
+    fn events() -> Vec<Event> {
+        let lines = "create 1 a\nwrite 1 0 2 1\nsync 1\nsync-names\nmark 5\nwrite 1 1 3 2\nrename 1 b";
+        lines.lines().map(|line| Event::parse(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_say_what_events_said() {
+        for event in events() {
+            assert_eq!(Event::parse(&event.line()), Some(event));
+        }
+    }
+
+    #[test]
+    fn keeps_what_was_synced() {
+        let model = Model::after_mark(&events(), 5);
+        let file = &model.files[&1];
+        assert!(!file.maybe_gone && file.names.len() == 2);
+        for good in [&[1, 1][..], &[1, 2], &[1, 2, 2], &[1, 1, 2]] {
+            assert_eq!(file.refuses(1, &contents(1, good)), None);
+        }
+        for bad in [&[1][..], &[0, 1], &[2, 1], &[1, 0], &[1, 1, 1], &[1, 1, 2, 2], &[1; 9]] {
+            assert!(file.refuses(1, &contents(1, bad)).is_some(), "{bad:?}");
+        }
+        assert!(file.refuses(1, &[STALE; 2 * CHUNK]).is_some());
+        assert!(file.refuses(1, &contents(2, &[1, 1])).is_some());
+    }
+
+    #[test]
+    fn asks_nothing_of_what_was_not_synced() {
+        let model = Model::after_mark(&events()[..2], 0);
+        assert!(model.files[&1].maybe_gone);
+        assert_eq!(model.files[&1].refuses(1, &[]), None);
+        assert!(model.files[&1].refuses(1, &[STALE; CHUNK]).is_some());
+    }
+}
