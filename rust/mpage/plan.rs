@@ -165,9 +165,14 @@ impl Planner {
         }
     }
 
+    /// The block size as a power of two, below 32, as the compiler can see: shifts by it need no check.
+    fn bits(&self) -> u32 {
+        self.block_bits & 31
+    }
+
     /// Takes note of a new size of the file, in bytes.
     pub fn set_size(&mut self, size: u64) {
-        let mask = (1u64 << self.block_bits) - 1;
+        let mask = (1u64 << self.bits()) - 1;
         self.io_end = size.saturating_add(mask) & !mask;
         self.window_end = self.window_end.max(size);
     }
@@ -185,7 +190,7 @@ impl Planner {
     /// Answers [`Step::Map`]. A run that does not contain the block asked for, or is empty, is refused with `false`.
     #[must_use]
     pub fn mapped(&mut self, run: Run) -> bool {
-        let fits = run.contains(self.cursor.pos >> self.block_bits);
+        let fits = run.contains(self.cursor.pos >> self.bits());
         if fits {
             self.run = Some(run);
         }
@@ -200,7 +205,7 @@ impl Planner {
     /// The last run that was mapped, if the next byte lies in it.
     fn current(&self) -> Option<Run> {
         self.run
-            .filter(|run| run.contains(self.cursor.pos >> self.block_bits))
+            .filter(|run| run.contains(self.cursor.pos >> self.bits()))
     }
 
     /// Says what to do next in the range.
@@ -218,15 +223,15 @@ impl Planner {
         let Some(run) = self.current() else {
             return self.ask();
         };
-        let until = end.min(self.io_end).min(run.end().saturating_mul(1 << self.block_bits));
+        let until = end.min(self.io_end).min(run.end().saturating_mul(1 << self.bits()));
         match run.place {
             Place::Hole => match self.open.take() {
                 Some(_) => Step::Send(Reason::Hole),
                 None => self.zero(until),
             },
             Place::Mapped(disk) => {
-                let into = pos.saturating_sub(run.first << self.block_bits);
-                let sector = ((disk << self.block_bits).saturating_add(into)) >> SECTOR_SHIFT;
+                let into = pos.saturating_sub(run.first << self.bits());
+                let sector = ((disk << self.bits()).saturating_add(into)) >> SECTOR_SHIFT;
                 self.append(start, until, sector)
             }
         }
@@ -252,7 +257,7 @@ impl Planner {
     }
 
     fn ask(&mut self) -> Step {
-        let block = self.cursor.pos >> self.block_bits;
+        let block = self.cursor.pos >> self.bits();
         let boundary = self
             .run
             .is_some_and(|run| run.boundary && run.end() == block);
@@ -263,8 +268,8 @@ impl Planner {
             .window_end
             .min(self.io_end)
             .max(self.cursor.end.min(self.io_end));
-        let mask = (1u64 << self.block_bits) - 1;
-        let max = (last.saturating_add(mask) >> self.block_bits).saturating_sub(block);
+        let mask = (1u64 << self.bits()) - 1;
+        let max = (last.saturating_add(mask) >> self.bits()).saturating_sub(block);
         Step::Map {
             block,
             max: max.max(1),
@@ -325,6 +330,6 @@ impl Planner {
     /// Whether the byte at `pos` lies in the run of the next one.
     fn same_run(&self, pos: u64) -> bool {
         self.run
-            .is_some_and(|run| run.contains(pos >> self.block_bits))
+            .is_some_and(|run| run.contains(pos >> self.bits()))
     }
 }

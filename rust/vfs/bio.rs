@@ -192,7 +192,7 @@ unsafe extern "C" fn end_read_folio(
         Some(state) => {
             if ok {
                 let bits = folio.block_bits();
-                state.set_uptodate((offset >> bits) as u32..((offset + len) >> bits) as u32);
+                state.set_uptodate((offset >> bits) as u32..(offset.saturating_add(len) >> bits) as u32);
             }
             state.end_read(ok, len as u32).map(|_| state.is_all_uptodate())
         }

@@ -50,7 +50,7 @@ impl Words {
             }
             let low = range.start.saturating_sub(base).min(63);
             let high = range.end.saturating_sub(base).min(64);
-            let mask = (u64::MAX >> (64 - high.max(1))) & (u64::MAX << low);
+            let mask = (u64::MAX >> (64u32.saturating_sub(high.max(1)) & 63)) & (u64::MAX << low);
             apply(word, mask)
         })
     }
@@ -58,7 +58,7 @@ impl Words {
     fn set(&self, range: Range<u32>) {
         // Most folios have their bits in one word.
         if let (Self::Inline([word]), true) = (self, range.end <= 64 && range.start < range.end) {
-            let mask = (u64::MAX >> (64 - range.end & 63)) & (u64::MAX << (range.start & 63));
+            let mask = (u64::MAX >> (64u32.saturating_sub(range.end) & 63)) & (u64::MAX << (range.start & 63));
             update(word, |old| old | mask);
             return;
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::bindings;
 use core::marker::PhantomData;
-use kernel::{error::from_result, prelude::*, str::CStr, types::ForeignOwnable};
+use kernel::{error::from_result, prelude::*, types::ForeignOwnable};
 
 /// The value of a mount option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +71,11 @@ impl<T: FileSystem> Context<T> {
             if source != ENOPARAM.to_errno() {
                 return source;
             }
-            let key = CStr::from_char_ptr((*param).key).to_bytes();
+            let key = super::bytes_of((*param).key);
             let value = match (*param).type_() {
                 bindings::fs_value_type_fs_value_is_flag => ParamValue::Flag,
                 bindings::fs_value_type_fs_value_is_string => {
-                    ParamValue::String(CStr::from_char_ptr((*param).__bindgen_anon_1.string).to_bytes())
+                    ParamValue::String(super::bytes_of((*param).__bindgen_anon_1.string))
                 }
                 _ => return EINVAL.to_errno(),
             };

@@ -74,9 +74,11 @@ impl Folio {
     }
 
     /// The block size of its file, as a power of two.
+    ///
+    /// Below 32, as the compiler can see: shifts by it need no check.
     pub(crate) fn block_bits(&self) -> u32 {
         // SAFETY: A folio that is locked or under I/O has a mapping with a host.
-        unsafe { (*(*self.mapping()).host).i_blkbits }.into()
+        u32::from(unsafe { (*(*self.mapping()).host).i_blkbits }) & 31
     }
 
     /// Zeroes what the folio, which is under read, holds past the end of the file: a mapping would show it.
@@ -195,7 +197,7 @@ impl<'a> LockedFolio<'a> {
             return state;
         }
         let _nofs = NoFsScope::new();
-        let blocks = u32::try_from(self.size() >> block_bits).unwrap_or(u32::MAX);
+        let blocks = u32::try_from(self.size().wrapping_shr(block_bits)).unwrap_or(u32::MAX);
         let state = KBox::into_raw(BlockState::new(blocks, self.is_uptodate(), self.is_dirty()));
         // SAFETY: "Typed private": the folio is locked and has no record. The box lives on in it.
         unsafe {
@@ -206,12 +208,11 @@ impl<'a> LockedFolio<'a> {
 
     /// Notes that `range` (bytes) of the folio, of a file with blocks of `1 << block_bits` bytes, has to be written.
     pub(crate) fn set_dirty(&self, range: Range<u64>, block_bits: u32) {
-        let whole = range.start >> block_bits == 0
-            && range.end.saturating_add((1 << block_bits) - 1) >> block_bits >= self.size() >> block_bits;
+        let bits = block_bits & 31;
+        let end = range.end.saturating_add((1 << bits) - 1) >> bits;
+        let whole = range.start >> bits == 0 && end >= self.size() >> bits;
         if !whole || self.0.state().is_some() {
-            let state = self.make_state(block_bits);
-            let end = range.end.saturating_add((1 << block_bits) - 1) >> block_bits;
-            state.set_dirty((range.start >> block_bits) as u32..end as u32);
+            self.make_state(bits).set_dirty((range.start >> bits) as u32..end as u32);
         }
         // SAFETY: The folio is locked and in the mapping.
         unsafe { bindings::filemap_dirty_folio(self.mapping(), self.as_raw()) };

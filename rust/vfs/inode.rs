@@ -198,9 +198,11 @@ impl<T: FileSystem> Inode<T> {
     }
 
     /// The block size as a power of two.
+    ///
+    /// Below 32, as the compiler can see: shifts by it need no check.
     pub(crate) fn block_bits(&self) -> u32 {
         // SAFETY: Written once, before the inode is live.
-        unsafe { (*self.as_raw()).i_blkbits }.into()
+        u32::from(unsafe { (*self.as_raw()).i_blkbits }) & 31
     }
 
     /// The generation: tells a file from a later one of the same number.

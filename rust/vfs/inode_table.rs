@@ -151,7 +151,7 @@ impl<O: InodeOperations> InodeTable<O> {
     ) -> c_int {
         // SAFETY: "Callback pointer" for all; the target ends with a NUL.
         let (dir, dentry, idmap, target) = unsafe {
-            let target = CStr::from_char_ptr(target).to_bytes();
+            let target = super::bytes_of(target);
             (Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry), IdMap::from_raw(idmap), target)
         };
         from_result(|| {

@@ -80,6 +80,16 @@ pub(crate) fn halt(why: &'static CStr) -> ! {
     unsafe { crate::bindings::panic(c"%s".as_char_ptr(), why.as_char_ptr()) }
 }
 
+/// The bytes of a C string, without its end.
+///
+/// # Safety
+///
+/// `text` ends with a NUL and is not changed for the lifetime chosen.
+unsafe fn bytes_of<'a>(text: *const c_char) -> &'a [u8] {
+    // SAFETY: The caller's promise; so many bytes come before the NUL.
+    unsafe { core::slice::from_raw_parts(text.cast(), crate::bindings::strlen(text)) }
+}
+
 /// C tables of function pointers, in which a null entry means "not offered".
 ///
 /// # Safety

@@ -31,9 +31,10 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
 
     /// What is left of the window: positions in the file, in bytes.
     pub(crate) fn window(&self) -> Range<u64> {
-        let index = self.raw._index as u64 + u64::from(self.raw._batch_count);
-        let pages = u64::from(self.raw._nr_pages).saturating_sub(u64::from(self.raw._batch_count));
-        (index << bindings::PAGE_SHIFT)..((index + pages) << bindings::PAGE_SHIFT)
+        let done = u64::from(self.raw._batch_count);
+        let first = (self.raw._index as u64).saturating_add(done);
+        let end = first.saturating_add(u64::from(self.raw._nr_pages).saturating_sub(done));
+        (first << bindings::PAGE_SHIFT)..(end << bindings::PAGE_SHIFT)
     }
 
     /// The next folio, locked.

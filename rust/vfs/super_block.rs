@@ -132,7 +132,7 @@ impl<T: FileSystem> NewSuperBlock<T> {
 /// `sb` is live for the lifetime chosen.
 unsafe fn id<'a>(sb: *mut bindings::super_block) -> &'a str {
     // SAFETY: `s_id` is written once, before `fill_super`, and ends with a NUL.
-    unsafe { CStr::from_char_ptr((&raw const (*sb).s_id).cast()) }.to_str().unwrap_or("?")
+    core::str::from_utf8(unsafe { super::bytes_of((&raw const (*sb).s_id).cast()) }).unwrap_or("?")
 }
 
 /// A mounted volume of the file system `T`.
@@ -171,9 +171,11 @@ impl<T: FileSystem> SuperBlock<T> {
     }
 
     /// The block size as a power of two.
+    ///
+    /// Below 32, as the compiler can see: shifts by it need no check.
     pub(crate) fn block_bits(&self) -> u32 {
         // SAFETY: The super block is live, and its block size does not change after `fill_super`.
-        unsafe { (*self.as_raw()).s_blocksize_bits }.into()
+        u32::from(unsafe { (*self.as_raw()).s_blocksize_bits }) & 31
     }
 
     /// Whether the volume is mounted read-only.

@@ -88,8 +88,10 @@ impl Geometry {
     }
 
     /// Binary logarithm of the block size: 10, 11 or 12.
+    ///
+    /// Below 32, as the compiler can see: shifts by it need no check.
     pub fn block_bits(&self) -> u32 {
-        self.block_bits
+        self.block_bits & 31
     }
 
     /// Blocks on the volume, those before the first group included (`s_blocks_count`).
