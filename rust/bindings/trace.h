@@ -5,6 +5,8 @@
  */
 #ifndef RFS_TRACE_SYSTEM
 #define RFS_TRACE_SYSTEM rext2
+/* The events of the file system itself, which other users of the engine do not have. */
+#define RFS_TRACE_SPACE
 #endif
 
 #undef TRACE_SYSTEM
@@ -13,8 +15,42 @@
 #if !defined(_REXT2_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _REXT2_TRACE_H
 
+#include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/fs.h>
+#include <linux/pagemap.h>
 #include <linux/tracepoint.h>
+
+#ifndef RFS_TRACE_HELPERS
+#define RFS_TRACE_HELPERS
+/*
+ * The first piece of a bio of the engine. Its folio stays with its file while the bio is ours or in flight: it is locked
+ * (reading) or under writeback (writing).
+ */
+static inline struct folio *rfs_trace_folio(struct bio *bio)
+{
+	return page_folio(bio->bi_io_vec[0].bv_page);
+}
+
+/* Where in its file the bio begins, in bytes. */
+static inline u64 rfs_trace_pos(struct bio *bio)
+{
+	struct bio_vec *first = &bio->bi_io_vec[0];
+
+	return ((u64)page_pgoff(rfs_trace_folio(bio), first->bv_page) << PAGE_SHIFT) + first->bv_offset;
+}
+
+/* How long it was when it was sent, in bytes: what is left of it says nothing when it ends. */
+static inline u32 rfs_trace_bytes(struct bio *bio)
+{
+	u32 bytes = 0;
+	int i;
+
+	for (i = 0; i < bio->bi_vcnt; i++)
+		bytes += bio->bi_io_vec[i].bv_len;
+	return bytes;
+}
+#endif
 
 /* In the order of mpage::plan::Reason. */
 #define show_mpage_reason(reason) __print_symbolic(reason, \
@@ -74,12 +110,13 @@ TRACE_EVENT(mpage_map,
 );
 
 TRACE_EVENT(mpage_bio,
-	TP_PROTO(struct inode *inode, u64 sector, u32 bytes, u32 folios, u8 reason, bool write),
-	TP_ARGS(inode, sector, bytes, folios, reason, write),
+	TP_PROTO(struct inode *inode, struct bio *bio, u32 folios, u8 reason, bool write),
+	TP_ARGS(inode, bio, folios, reason, write),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u64, ino)
 		__field(u64, sector)
+		__field(u64, pos)
 		__field(u32, bytes)
 		__field(u32, folios)
 		__field(u8, reason)
@@ -88,16 +125,43 @@ TRACE_EVENT(mpage_bio,
 	TP_fast_assign(
 		__entry->dev = inode->i_sb->s_dev;
 		__entry->ino = inode->i_ino;
-		__entry->sector = sector;
-		__entry->bytes = bytes;
+		__entry->sector = bio->bi_iter.bi_sector;
+		__entry->pos = rfs_trace_pos(bio);
+		__entry->bytes = bio->bi_iter.bi_size;
 		__entry->folios = folios;
 		__entry->reason = reason;
 		__entry->write = write;
 	),
-	TP_printk("dev %d,%d ino %llu %s sector %llu bytes %u folios %u reason %s",
+	TP_printk("dev %d,%d ino %llu %s sector %llu bytes %u folios %u reason %s pos %llu",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->write ? "write" : "read", __entry->sector,
-		  __entry->bytes, __entry->folios, show_mpage_reason(__entry->reason))
+		  __entry->bytes, __entry->folios, show_mpage_reason(__entry->reason), __entry->pos)
+);
+
+TRACE_EVENT(mpage_end,
+	TP_PROTO(struct bio *bio),
+	TP_ARGS(bio),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u32, bytes)
+		__field(int, error)
+		__field(bool, write)
+	),
+	TP_fast_assign(
+		struct inode *inode = rfs_trace_folio(bio)->mapping->host;
+
+		__entry->dev = inode->i_sb->s_dev;
+		__entry->ino = inode->i_ino;
+		__entry->pos = rfs_trace_pos(bio);
+		__entry->bytes = rfs_trace_bytes(bio);
+		__entry->error = blk_status_to_errno(bio->bi_status);
+		__entry->write = op_is_write(bio_op(bio));
+	),
+	TP_printk("dev %d,%d ino %llu %s pos %llu bytes %u error %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
+		  __entry->write ? "write" : "read", __entry->pos, __entry->bytes, __entry->error)
 );
 
 TRACE_EVENT(mpage_per_block,
@@ -121,6 +185,97 @@ TRACE_EVENT(mpage_per_block,
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->write ? "write" : "read", __entry->pos, __entry->len)
 );
+
+#ifdef RFS_TRACE_SPACE
+
+TRACE_EVENT(reserve_blocks,
+	TP_PROTO(struct inode *inode, u64 first, u64 len, u64 total),
+	TP_ARGS(inode, first, len, total),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, first)
+		__field(u64, len)
+		__field(u64, total)
+	),
+	TP_fast_assign(
+		__entry->dev = inode->i_sb->s_dev;
+		__entry->ino = inode->i_ino;
+		__entry->first = first;
+		__entry->len = len;
+		__entry->total = total;
+	),
+	TP_printk("dev %d,%d ino %llu block %llu count %llu total %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
+		  __entry->first, __entry->len, __entry->total)
+);
+
+TRACE_EVENT(alloc_blocks,
+	TP_PROTO(struct super_block *sb, u64 ino, u32 goal, u32 want, u32 disk, u32 len, bool reserved),
+	TP_ARGS(sb, ino, goal, want, disk, len, reserved),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, goal)
+		__field(u32, want)
+		__field(u32, disk)
+		__field(u32, len)
+		__field(bool, reserved)
+	),
+	TP_fast_assign(
+		__entry->dev = sb->s_dev;
+		__entry->ino = ino;
+		__entry->goal = goal;
+		__entry->want = want;
+		__entry->disk = disk;
+		__entry->len = len;
+		__entry->reserved = reserved;
+	),
+	TP_printk("dev %d,%d ino %llu goal %u want %u disk %u count %u%s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->goal,
+		  __entry->want, __entry->disk, __entry->len, __entry->reserved ? " reserved" : "")
+);
+
+TRACE_EVENT(commit_blocks,
+	TP_PROTO(struct inode *inode, u32 extents, u32 made, u32 links),
+	TP_ARGS(inode, extents, made, links),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, extents)
+		__field(u32, made)
+		__field(u32, links)
+	),
+	TP_fast_assign(
+		__entry->dev = inode->i_sb->s_dev;
+		__entry->ino = inode->i_ino;
+		__entry->extents = extents;
+		__entry->made = made;
+		__entry->links = links;
+	),
+	TP_printk("dev %d,%d ino %llu extents %u pointer-blocks %u links %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
+		  __entry->extents, __entry->made, __entry->links)
+);
+
+TRACE_EVENT(damage,
+	TP_PROTO(struct super_block *sb, u64 ino, u64 block),
+	TP_ARGS(sb, ino, block),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, block)
+	),
+	TP_fast_assign(
+		__entry->dev = sb->s_dev;
+		__entry->ino = ino;
+		__entry->block = block;
+	),
+	TP_printk("dev %d,%d ino %llu block %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->block)
+);
+
+#endif
 
 #endif
 

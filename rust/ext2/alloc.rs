@@ -13,7 +13,7 @@ use super::{
     volume::Place,
     SuperBlock,
 };
-use crate::vfs::task;
+use crate::vfs::{task, trace};
 use kernel::prelude::*;
 
 /// Groups whose bitmaps are searched for a row as long as the one wanted before a shorter one is taken.
@@ -219,6 +219,14 @@ impl SuperBlock {
         state.take_blocks(run.len);
         let room = bitmap::clear_run(buffer.bytes(), len, bits.end, policy::LAST_WINDOW);
         windows.note(group, room, want.owner, &bits);
+        self.trace_alloc(&trace::Chosen {
+            ino: want.owner,
+            goal: want.goal,
+            want: want.len,
+            disk: run.start,
+            len: run.len,
+            reserved: want.from == Budget::Reserved,
+        });
         Ok(Some(run))
     }
 

@@ -123,6 +123,7 @@ fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<u
         let extent = Extent { first: gap.start, len, state: State::Reserved };
         state.overlay.add(extent).inspect_err(|_| inode.sb().release_blocks(need))?;
         state.reserved = state.reserved.saturating_add(need);
+        inode.trace_reserve(gap.start.into(), len.into(), need);
     }
     Ok(end)
 }

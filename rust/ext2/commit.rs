@@ -386,6 +386,7 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let made = u32::try_from(prepared.made.len()).unwrap_or(u32::MAX);
     inode.add_sectors(assign::sectors(inode, made));
     settle(inode, &mut state);
+    inode.trace_commit(prepared.extents.len(), prepared.made.len(), prepared.links.len());
     // Into its block of the inode table now: `sync` comes here after the VFS had all inodes written.
     inode_write::store_with(inode, &state.pointers)?;
     drop(state);

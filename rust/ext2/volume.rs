@@ -183,6 +183,7 @@ impl Volume {
 impl SuperBlock {
     /// Logs damage in one line, does what `errors=` asks for, and gives the errno for it: `EUCLEAN`. Sleeps.
     pub(super) fn damaged(&self, place: Place, what: &ondisk::error::Error) -> Error {
+        self.trace_damage(place.ino, place.block);
         self.report(format_args!("{place}{what}"));
         if !self.is_read_only() {
             self.record_damage(place);

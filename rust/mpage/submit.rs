@@ -57,7 +57,7 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
     /// Sends the open bio, if there is one.
     pub(super) fn send(&mut self, reason: Reason) {
         if let Some(open) = self.open.take() {
-            self.inode.trace_bio(open.sector(), open.bytes(), open.folios(), reason as u8, Direction::Read);
+            self.inode.trace_bio(&open, reason as u8, Direction::Read);
             open.send();
         }
     }

@@ -256,7 +256,7 @@ impl<T: WriteMap> Writer<'_, T> {
     fn send(&mut self, reason: Reason) -> Result {
         let told = self.tell_now();
         if let Some(open) = self.open.take() {
-            self.inode.trace_bio(open.sector(), open.bytes(), open.folios(), reason as u8, Direction::Write);
+            self.inode.trace_bio(&open, reason as u8, Direction::Write);
             open.send();
         }
         told

@@ -17,7 +17,7 @@ use super::{
     writeback::Writeback,
     FileSystem,
 };
-use crate::bindings;
+use crate::bindings::{self, trace};
 use core::ops::Range;
 use kernel::{error::to_result, prelude::*, sync::Arc, types::ForeignOwnable};
 
@@ -90,16 +90,9 @@ impl OpenBio {
         Self { raw, folios: 0 }
     }
 
-    /// First sector, in 512 bytes.
-    pub(crate) fn sector(&self) -> u64 {
-        // SAFETY: The bio is ours.
-        unsafe { (*self.raw).bi_iter.bi_sector }
-    }
-
-    /// Length so far, in bytes.
-    pub(crate) fn bytes(&self) -> u32 {
-        // SAFETY: The bio is ours.
-        unsafe { (*self.raw).bi_iter.bi_size }
+    /// For the trace.
+    pub(super) fn as_raw(&self) -> *mut bindings::bio {
+        self.raw
     }
 
     /// How many pieces of folios it holds.
@@ -171,6 +164,7 @@ impl OpenBio {
 unsafe extern "C" fn end_read(bio: *mut bindings::bio) {
     // SAFETY: The block layer gives the bio back; the callback gets its folios, each kept alive by its lock.
     unsafe {
+        trace::mpage_end(bio);
         let ok = (*bio).bi_status == 0;
         let mut context = ok;
         bindings::rfs_bio_for_each_folio(bio, Some(end_read_folio), (&raw mut context).cast());
@@ -208,6 +202,7 @@ unsafe extern "C" fn end_write(bio: *mut bindings::bio) {
     // SAFETY: The block layer gives the bio back; the callback gets its folios, each kept alive by its writeback.
     // `bi_private` is null or the ticket that `hold` put there.
     unsafe {
+        trace::mpage_end(bio);
         let mut status = to_result(bindings::rfs_blk_status_to_errno((*bio).bi_status));
         // The ticket knows of the failure before anybody who waits for the folios can ask it.
         let ticket = (*bio).bi_private.cast::<Ticket>();

@@ -4,7 +4,12 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Write;
+use std::io::{
+    self,
+    BufRead,
+    BufWriter,
+    Write, //
+};
 use std::path::{
     Path,
     PathBuf, //
@@ -18,6 +23,7 @@ use ftrace_sites::error::{
 use ftrace_sites::{
     check,
     list,
+    name,
     process,
     Options, //
 };
@@ -34,6 +40,7 @@ Makes the functions of a Rust kernel object visible to ftrace and kprobes (x86-6
 Usage: ftrace-sites [OPTIONS] OBJECT -o OUTPUT   process an object that rustc wrote
        ftrace-sites [OPTIONS] --list OBJECT      list its functions (.o or .ko, processed or not)
        ftrace-sites --check OBJECT               check an object that was processed
+       ftrace-sites --demangle                   copy standard input, Rust symbols in it demangled
 
 OBJECT has to be compiled with -Zpatchable-function-entry=N,M, N being M + 5 and M the kernel's
 CONFIG_FUNCTION_PADDING_BYTES (21,16 on the stock kernel). Process it before it is linked.
@@ -49,6 +56,7 @@ Options:
   -v, --verbose               say how many functions were processed
       --list                  print state (nop, excluded, traced), place and name, tab-separated
       --check                 check, print the number of ftrace locations
+      --demangle              a filter for traces
   -h, --help                  print this
   -V, --version               print the version
 
@@ -84,6 +92,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Copies standard input to standard output, a line at a time, with the Rust symbols in it demangled.
+fn demangle() -> Result<()> {
+    let failed = |error: io::Error| Error::new(format!("--demangle: {error}"));
+    let mut output = BufWriter::new(io::stdout().lock());
+    let mut line = Vec::new();
+    let mut input = io::stdin().lock();
+    while input.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        output
+            .write_all(name::demangled_text(&text).as_bytes())
+            .map_err(failed)?;
+        line.clear();
+    }
+    output.flush().map_err(failed)
+}
+
 /// What the command line may say, as it is read.
 #[derive(Default)]
 struct Words {
@@ -104,6 +128,7 @@ fn arguments() -> Result<Option<Arguments>> {
             Short('h') | Long("help") => return print(HELP).map(|()| None),
             Short('V') | Long("version") => return print(VERSION).map(|()| None),
             Short('v') | Long("verbose") => words.verbose = true,
+            Long("demangle") => return demangle().map(|()| None),
             Long("list") => words.list = true,
             Long("check") => words.check = true,
             Short('o') | Long("output") => words.output = Some(path(&mut parser)?),
