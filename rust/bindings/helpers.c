@@ -129,7 +129,23 @@ u64 rfs_bdev_nr_bytes(struct block_device *bdev)
 
 struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block)
 {
-	return sb_bread(sb, block);
+	struct blk_plug *plug = current->plug;
+	struct buffer_head *bh;
+
+	if (!plug)
+		return sb_bread(sb, block);
+	bh = sb_getblk(sb, block);
+	if (!bh || buffer_uptodate(bh))
+		return bh;
+	brelse(bh);
+	/*
+	 * The task is about to wait for this block: what it has held back goes first, and the block is read from here
+	 * and not by a worker, as it would be if the scheduler emptied the plug.
+	 */
+	blk_finish_plug(plug);
+	bh = sb_bread(sb, block);
+	blk_start_plug(plug);
+	return bh;
 }
 
 struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block)

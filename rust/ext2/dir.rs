@@ -28,6 +28,12 @@ use kernel::{
     },
 };
 
+/// No place in a directory.
+const NOWHERE: u64 = u64::MAX;
+
+/// How many entries are looked at where the next name is expected.
+const NEAR: u32 = 4;
+
 /// How many blocks of a directory are read ahead, and mapped at once; a power of two.
 const READ_AHEAD: u64 = 32;
 
@@ -42,6 +48,9 @@ pub(super) struct Dir<'a> {
 pub(crate) struct Hints {
     /// The block in which a name was found last.
     found: Atomic<u64>,
+    /// Where the entry behind the one found last begins: block in the upper half, byte in the lower. [`NOWHERE`] after a
+    /// change of the directory, which may have moved it.
+    next: Atomic<u64>,
     /// The block in which there was room last, and all before which are full.
     pub(super) room: Atomic<u64>,
     /// Where an entry begins in that block, behind all that gives no room. True at any time, or zero.
@@ -50,7 +59,7 @@ pub(crate) struct Hints {
 
 impl Hints {
     pub(super) fn new() -> Self {
-        Self { found: Atomic::new(0), room: Atomic::new(0), room_offset: Atomic::new(0) }
+        Self { found: Atomic::new(0), next: Atomic::new(NOWHERE), room: Atomic::new(0), room_offset: Atomic::new(0) }
     }
 }
 
@@ -130,10 +139,42 @@ impl<'a> Dir<'a> {
 
     /// Finds a name. `ENAMETOOLONG` for one that no entry can have.
     pub(super) fn lookup(&self, name: &[u8]) -> Result<Option<ARef<Inode>>> {
-        match self.find(name)? {
-            Some(entry) => inode::get(self.sb, entry.ino).map(Some),
-            None => Ok(None),
+        let hints = &self.inode.data().hints;
+        if let Some(ino) = self.find_next(hints.next.load(Relaxed), name)? {
+            return inode::get(self.sb, ino).map(Some);
         }
+        let Some(entry) = self.find(name)? else {
+            return Ok(None);
+        };
+        self.found_at(entry.index, entry.place.end);
+        inode::get(self.sb, entry.ino).map(Some)
+    }
+
+    /// Names are often asked for in the order in which `readdir` gave them: looks whether this one is next.
+    fn find_next(&self, hint: u64, name: &[u8]) -> Result<Option<u32>> {
+        let index = hint >> 32;
+        if index >= self.blocks() {
+            return Ok(None);
+        }
+        let buffer = self.block(index)?;
+        let block = DirBlock::new(buffer.bytes(), self.format);
+        let found = block.find_near(name, hint as u32 as usize, NEAR).map(|entry| (entry.ino, entry.end()));
+        Ok(found.map(|(ino, end)| {
+            self.found_at(index, end);
+            ino
+        }))
+    }
+
+    /// Remembers that an entry that was found ends at byte `end` of block `index`.
+    fn found_at(&self, index: u64, end: usize) {
+        let whole = end >> self.inode.block_bits() != 0;
+        let (index, offset) = if whole { (index.wrapping_add(1), 0) } else { (index, end as u64) };
+        self.inode.data().hints.next.store(index << 32 | offset, Relaxed);
+    }
+
+    /// Entries are about to be moved: what was remembered of their places is void. The directory is locked for writing.
+    pub(super) fn forget_places(&self) {
+        self.inode.data().hints.next.store(NOWHERE, Relaxed);
     }
 
     /// Whether the directory has no entries but "." and "..".

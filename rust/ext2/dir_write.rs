@@ -18,6 +18,7 @@ use kernel::{prelude::*, sync::atomic::ordering::Relaxed};
 impl Dir<'_> {
     /// Changes a block of the directory.
     fn change<R>(&self, buffer: &Buffer, apply: impl FnOnce(&mut DirBlockMut<'_>) -> R) -> R {
+        self.forget_places();
         self.inode.change_metadata(buffer, |bytes| apply(&mut DirBlockMut::new(bytes, self.format)))
     }
 

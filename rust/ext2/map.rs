@@ -9,7 +9,7 @@ use super::{
         raw::le32,
     },
     overlay::Found,
-    runs::Hit,
+    runs::{Hit, Known},
     state::{MapState, State},
     volume::Place,
     Ext2, Inode, SuperBlock,
@@ -44,9 +44,8 @@ impl BlockMap for Ext2 {
     }
 }
 
-/// How many runs behind the one asked for are looked up with it, if they are wanted: a file in many pieces is not walked
-/// anew for each.
-const AHEAD: u32 = 32;
+/// How many runs are looked up at once, if they are wanted: a file in many pieces is not walked anew for each.
+const AT_ONCE: usize = 32;
 
 /// Looks up the run from `block` on and keeps it, and some of those behind it.
 fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Result<Run> {
@@ -61,30 +60,42 @@ fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Res
         Leaf::Hole(run) => return Ok(run),
         Leaf::Pointers { leaf, index, limit } => (leaf, index, limit),
     };
-    let longest = if scattered { u32::try_from(max).unwrap_or(limit).min(limit).max(1) } else { limit };
     let pointers = leaf.bytes();
+    let useful = u32::try_from(max).unwrap_or(limit).min(limit).max(1);
+    let longest = if scattered { useful } else { limit };
     let first = walk.leaf_run(&state.pointers, pointers, index, block, longest)?;
-    let mut run = first;
-    // The first piece is kept whole, the others as far as they are of use.
-    for _ in 0..AHEAD {
-        let len = u32::try_from(run.len).unwrap_or(limit);
-        let next = u32::try_from(run.end()).unwrap_or(u32::MAX);
-        let last_of_leaf = next.wrapping_sub(block) >= limit;
-        if let plan::Place::Mapped(disk) = run.place {
-            let start = u32::try_from(run.first).unwrap_or(block);
-            node.runs.remember(epoch, start, len, u32::try_from(disk).unwrap_or(0), last_of_leaf);
-        }
-        let done = next.wrapping_sub(block);
-        if last_of_leaf || u64::from(done) >= max {
+    let mut found = [Known::default(); AT_ONCE];
+    let mut count = 0;
+    let (mut at, mut run) = (0, Some(first));
+    for slot in &mut found {
+        let Some(next) = run else {
+            break;
+        };
+        let len = u32::try_from(next.len).unwrap_or(limit);
+        if let plan::Place::Mapped(disk) = next.place {
+            let before = match at {
+                0 if !scattered => walk.before(pointers, index, disk as u32),
+                _ => 0,
+            };
+            *slot = Known {
+                first: block.wrapping_add(at).wrapping_sub(before),
+                len: len.wrapping_add(before),
+                disk: (disk as u32).wrapping_sub(before),
+                last_of_leaf: at.wrapping_add(len) >= limit,
+            };
+            count += 1;
+        } else {
             break;
         }
-        let left = limit.wrapping_sub(done);
-        // What is wrong there is found, and told, when somebody asks for it.
-        match walk.run_at(pointers, index.wrapping_add(done), next, left) {
-            Some(found) => run = found,
-            None => break,
+        at = at.wrapping_add(len);
+        if at >= useful {
+            break;
         }
+        // What is wrong there is found, and told, when somebody asks for it.
+        let left = if scattered { useful } else { limit }.wrapping_sub(at);
+        run = walk.run_at(pointers, index.wrapping_add(at), block.wrapping_add(at), left);
     }
+    node.runs.remember(epoch, found.get(..count).unwrap_or_default());
     Ok(first)
 }
 
@@ -192,6 +203,13 @@ impl<'a> Walk<'a> {
         let path = Path::to(block.into(), self.bits).ok_or(EFBIG)?;
         let run = path::pointer_run(pointers, index, limit).ok_or(EIO)?;
         self.checked_run(root, &path, block.into(), run)
+    }
+
+    /// How many blocks right before pointer `index`, which leads to block `disk`, belong to its run.
+    fn before(&self, pointers: &[u8], index: u32, disk: u32) -> u32 {
+        let count = path::run_before(pointers, index);
+        let sound = self.sb.data().check_run(disk.wrapping_sub(count), count).is_ok();
+        if sound { count } else { 0 }
     }
 
     /// The same, `None` where something is wrong with it.

@@ -15,13 +15,16 @@ const ROOM: usize = 64;
 const WORTHWHILE: u32 = 4 * ROOM as u32;
 
 /// A run that is on disk.
-#[derive(Clone, Copy)]
-struct Known {
-    first: u32,
-    len: u32,
-    disk: u32,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    /// First file block.
+    pub(super) first: u32,
+    /// Length in blocks.
+    pub(super) len: u32,
+    /// First block on disk.
+    pub(super) disk: u32,
     /// Mapping the block after it may have to read another pointer block.
-    last_of_leaf: bool,
+    pub(super) last_of_leaf: bool,
 }
 
 impl Known {
@@ -100,30 +103,19 @@ impl RunCache {
         }
     }
 
-    /// Keeps a run that is on disk and was looked up in `epoch`.
-    pub(super) fn remember(&self, epoch: u64, first: u32, len: u32, disk: u32, last_of_leaf: bool) {
+    /// Keeps runs that are on disk, in ascending order, and were looked up in `epoch`.
+    pub(super) fn remember(&self, epoch: u64, found: &[Known]) {
         let mut runs = self.runs.lock();
         if runs.epoch != epoch || runs.known.capacity() == 0 {
             return;
         }
-        if runs.known.len() >= ROOM {
+        if runs.known.len().saturating_add(found.len()) > ROOM {
             runs.known.clear();
             runs.scattered = runs.hits < WORTHWHILE;
             runs.hits = 0;
         }
-        let index = runs.known.partition_point(|run| run.end() <= first);
-        let new = Known { first, len, disk, last_of_leaf };
-        match runs.known.get_mut(index) {
-            // The same run, looked up from another block on: the longer one is kept.
-            Some(run) if run.first < new.end() => {
-                if new.len > run.len {
-                    *run = new;
-                }
-            }
-            _ => {
-                // There is room: see above.
-                let _ = runs.known.insert_within_capacity(index, new);
-            }
+        for run in found {
+            runs.keep(*run);
         }
     }
 
@@ -137,6 +129,26 @@ impl RunCache {
 }
 
 impl Runs {
+    /// Keeps a run; there is room.
+    fn keep(&mut self, new: Known) {
+        let behind_all = self.known.last().is_none_or(|run| run.end() <= new.first);
+        let index = match behind_all {
+            true => self.known.len(),
+            false => self.known.partition_point(|run| run.end() <= new.first),
+        };
+        match self.known.get_mut(index) {
+            // The same run, as far as it was of use then: the longer one is kept.
+            Some(run) if run.first < new.end() => {
+                if new.len > run.len {
+                    *run = new;
+                }
+            }
+            _ => {
+                let _ = self.known.insert_within_capacity(index, new);
+            }
+        }
+    }
+
     /// The run that contains `block`, and its index. The one asked for last and the next one are tried first.
     fn search(&self, block: u32) -> Option<(usize, Known)> {
         let at = |index: usize| {

@@ -209,6 +209,7 @@ impl Planner {
     }
 
     /// Says what to do next in the range.
+    #[inline]
     pub fn step(&mut self) -> Step {
         let Cursor { start, pos, end } = self.cursor;
         if pos >= end {

@@ -29,12 +29,14 @@ pub(super) struct ReadBio<'a, T> {
     inode: &'a Inode<T>,
     open: Option<OpenBio>,
     ahead: bool,
+    /// The last bio went out because the next block was elsewhere: the next one may be short too.
+    scattered: bool,
 }
 
 impl<'a, T: FileSystem> ReadBio<'a, T> {
     /// Starts without a bio. `ahead` marks the bios as readahead.
     pub(super) fn new(inode: &'a Inode<T>, ahead: bool) -> Self {
-        Self { inode, open: None, ahead }
+        Self { inode, open: None, ahead, scattered: false }
     }
 
     /// Appends `range` (bytes) of a folio; the first of them lies at `sector`, and `expected` bytes may follow it in
@@ -47,7 +49,8 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         }
         let fresh = self.open.is_none();
         self.send(Reason::Full);
-        let mut open = OpenBio::read(self.inode.sb(), sector, segments_for(expected), self.ahead);
+        let segments = if self.scattered { 1 } else { segments_for(expected) };
+        let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
         // An empty bio has room for one piece.
         let _ = open.append(folio, range);
         self.open = Some(open);
@@ -56,6 +59,7 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
 
     /// Sends the open bio, if there is one.
     pub(super) fn send(&mut self, reason: Reason) {
+        self.scattered = reason == Reason::NotAdjacent;
         if let Some(open) = self.open.take() {
             self.inode.trace_bio(&open, reason as u8, Direction::Read);
             open.send();

@@ -26,6 +26,8 @@ pub(crate) const MAX_SEGMENTS: u32 = bindings::BIO_MAX_VECS;
 /// The most bytes that we put into one bio. Its size is counted in 32 bits.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
+/// The bits of `bi_opf` that say what a bio does.
+const OP_MASK: u32 = (1 << bindings::REQ_OP_BITS) - 1;
 const REQ_RAHEAD: u32 = 1 << bindings::req_flag_bits___REQ_RAHEAD;
 
 /// A bio that is being filled.
@@ -111,7 +113,11 @@ impl OpenBio {
             return false;
         };
         // SAFETY: The bio is ours; the folio stays alive as long as it is locked, which is until the bio's end.
-        let added = unsafe { bindings::bio_add_folio(self.raw, folio.as_raw(), len, offset) };
+        let mut added = unsafe { bindings::bio_add_folio(self.raw, folio.as_raw(), len, offset) };
+        if !added && self.grow() {
+            // SAFETY: As above.
+            added = unsafe { bindings::bio_add_folio(self.raw, folio.as_raw(), len, offset) };
+        }
         self.folios = self.folios.saturating_add(u32::from(added));
         added
     }
@@ -151,6 +157,30 @@ impl OpenBio {
             bindings::bio_put(bio.raw);
             result
         }
+    }
+
+    /// Gives a bio that reads, and was begun with few segments, as many as a bio can have. `false` if it has them.
+    fn grow(&mut self) -> bool {
+        // SAFETY: Both bios are ours and not sent. The pieces move: each belongs to one bio at a time, and the old bio
+        // goes back to its pool without its end being called.
+        unsafe {
+            let old = self.raw;
+            let count = (*old).bi_vcnt;
+            if (*old).bi_opf & OP_MASK != bindings::req_op_REQ_OP_READ || count < (*old).bi_max_vecs
+                || u32::from(count) >= MAX_SEGMENTS
+            {
+                return false;
+            }
+            let pool = &raw mut bindings::fs_bio_set;
+            let new = bindings::bio_alloc_bioset((*old).bi_bdev, MAX_SEGMENTS as u16, (*old).bi_opf, bindings::GFP_NOFS, pool);
+            core::ptr::copy_nonoverlapping((*old).bi_io_vec, (*new).bi_io_vec, usize::from(count));
+            (*new).bi_vcnt = count;
+            (*new).bi_iter = (*old).bi_iter;
+            (*new).bi_end_io = (*old).bi_end_io;
+            bindings::bio_put(old);
+            self.raw = new;
+        }
+        true
     }
 
     /// Sends the bio.

@@ -139,6 +139,19 @@ impl<'a> DirBlock<'a> {
         Ok(self.find_with_before(name)?.map(|(entry, _)| entry))
     }
 
+    /// The entry with this name, if it is one of the `most` that follow from byte `offset` on, where one begins.
+    pub fn find_near(&self, name: &[u8], offset: usize, most: u32) -> Option<DirEntry<'a>> {
+        let mut offset = offset;
+        for _ in 0..most {
+            let entry = self.entry(offset).ok()?;
+            if entry.ino != 0 && entry.name == name {
+                return Some(entry);
+            }
+            offset = entry.end();
+        }
+        None
+    }
+
     /// The entry with this name, and where the entry before it begins. The whole block up to it is checked.
     ///
     /// A directory without an index is searched from end to end for every new name, which makes this the loop that

@@ -250,22 +250,35 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
     let first = le32(pointers, at).filter(|_| max > 0)?;
     let mut len = 1u32;
     let mut expected = first;
-    // In pairs first: most runs are long.
     let mut rest = pointers.get(at.checked_add(4)?..)?;
     let step = u32::from(first != 0);
-    while let Some((pair, behind)) = rest.split_first_chunk::<8>() {
-        let low = expected.wrapping_add(step);
-        let high = low.wrapping_add(step);
-        // Past the highest number there is nothing: the pair is looked at one by one below.
-        let wraps = step != 0 && high < expected;
-        let wanted = u64::from(low) | u64::from(high).wrapping_shl(32);
-        if wraps || max.wrapping_sub(len) < 2 || u64::from_le_bytes(*pair) != wanted {
+    // A file in many pieces has many runs of one block.
+    if le32(rest, 0) != Some(first.wrapping_add(step)) {
+        rest = &[];
+    }
+    // In pairs first: most runs are long. So many pairs that neither the run nor a block number gets too large.
+    let room = match first {
+        0 => max.wrapping_sub(1),
+        _ => max.wrapping_sub(1).min(u32::MAX.wrapping_sub(first)),
+    };
+    let low = first.wrapping_add(step);
+    let mut wanted = u64::from(low) | u64::from(low.wrapping_add(step)).wrapping_shl(32);
+    let both = u64::from(step).wrapping_mul(0x2_0000_0002);
+    let mut pairs = 0u32;
+    for pair in rest.chunks_exact(8).take(room as usize / 2) {
+        let Some(pair) = pair.first_chunk::<8>() else {
+            break;
+        };
+        if u64::from_le_bytes(*pair) != wanted {
             break;
         }
-        expected = high;
-        len = len.wrapping_add(2);
-        rest = behind;
+        wanted = wanted.wrapping_add(both);
+        pairs = pairs.wrapping_add(1);
     }
+    let matched = pairs.wrapping_mul(2);
+    len = len.wrapping_add(matched);
+    expected = expected.wrapping_add(matched.wrapping_mul(step));
+    rest = rest.get((matched as usize).wrapping_mul(4)..)?;
     for next in rest.chunks_exact(4) {
         // After the highest block number comes none: zero would be a hole.
         expected = match first {
@@ -284,4 +297,22 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
         0 => Run::Hole { len },
         block => Run::Mapped { block, len },
     })
+}
+
+/// How many pointers right before pointer `index`, which is not zero, belong to its run.
+pub fn run_before(pointers: &[u8], index: u32) -> u32 {
+    let Some(own) = usize::try_from(index).ok().and_then(|index| le32(pointers, index.wrapping_mul(4))) else {
+        return 0;
+    };
+    let before = pointers.get(..(index as usize).wrapping_mul(4)).unwrap_or_default();
+    let mut count = 0u32;
+    for pointer in before.rchunks_exact(4) {
+        // Zero is a hole, so that a run never begins at block one by way of it.
+        let expected = own.wrapping_sub(count).wrapping_sub(1);
+        if expected == 0 || count >= own || le32(pointer, 0) != Some(expected) {
+            break;
+        }
+        count = count.wrapping_add(1);
+    }
+    count
 }
