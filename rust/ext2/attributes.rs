@@ -3,7 +3,10 @@
 //! What an inode has beside the fields that the VFS keeps.
 
 use super::{flags, ondisk::time::Time};
-use kernel::sync::atomic::{ordering::Relaxed, Atomic};
+use kernel::sync::atomic::{
+    ordering::{Full, Relaxed, Release},
+    Atomic,
+};
 
 /// The attributes of one inode. Those that change do so under the inode's lock, but for the time of deletion, which
 /// is set when nobody else has the inode.
@@ -18,6 +21,8 @@ pub(crate) struct Attributes {
     deleted: Atomic<u32>,
     /// Nothing of the inode has been written yet: what its place in the inode table has is of an earlier one.
     fresh: Atomic<bool>,
+    /// The inode was put into its block of the inode table, and nobody has had that written since.
+    stored: Atomic<bool>,
     /// `i_extra_isize`.
     pub(super) extra_isize: u16,
     /// When the file was made, if the inode has room for it.
@@ -44,6 +49,7 @@ impl Attributes {
             attr_block: Atomic::new(attr_block),
             deleted: Atomic::new(0),
             fresh: Atomic::new(false),
+            stored: Atomic::new(false),
             extra_isize,
             created,
         }
@@ -100,5 +106,15 @@ impl Attributes {
 
     pub(super) fn set_fresh(&self, fresh: bool) {
         self.fresh.store(fresh, Relaxed);
+    }
+
+    /// Notes that the inode is in its block of the inode table, which has to be written.
+    pub(super) fn set_stored(&self) {
+        self.stored.store(true, Release);
+    }
+
+    /// Whether its block of the inode table has to be written, which the caller does now.
+    pub(super) fn take_stored(&self) -> bool {
+        self.stored.xchg(false, Full)
     }
 }

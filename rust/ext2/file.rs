@@ -3,7 +3,7 @@
 //! What is done to a file as a whole: its length, its durability, its space.
 
 use super::{
-    assign, commit, cut,
+    assign, commit, cut, inode_write,
     overlay::Found,
     state::{Pass, State},
     Ext2, Inode,
@@ -64,8 +64,10 @@ pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     let linked = commit::commit(inode, commit::Extents::All);
     let metadata = inode.sync_metadata();
     let written = if range.needs_inode() { inode.write_now() } else { Ok(()) };
+    // The flusher may have stored the inode without waiting, and left it clean.
+    let stored = inode_write::write_stored(inode);
     let flushed = inode.sb().flush_device();
-    data.and(linked).and(metadata).and(written).and(flushed)
+    data.and(linked).and(metadata).and(written).and(stored).and(flushed)
 }
 
 /// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through

@@ -106,7 +106,19 @@ pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buf
     if fresh {
         attributes.set_fresh(false);
     }
+    attributes.set_stored();
     Ok(buffer)
+}
+
+/// Writes the inode's block of the inode table, if the inode was stored there since that was last done: who stores an
+/// inode without waiting leaves it clean. Sleeps; `EIO`.
+pub(super) fn write_stored(inode: &Inode) -> Result {
+    let attributes = &inode.data().attributes;
+    if !attributes.take_stored() {
+        return Ok(());
+    }
+    let ino = u32::try_from(inode.ino())?;
+    write_table(inode.sb(), core::iter::once(ino)).inspect_err(|_| attributes.set_stored())
 }
 
 /// Writes the blocks of the inode table in which these inodes stand, if they are dirty, and waits. Sleeps; `EIO`.
@@ -121,6 +133,7 @@ pub(super) fn write_table(sb: &SuperBlock, numbers: impl Iterator<Item = u32> + 
             }
         }
     }
+    last = None;
     for block in blocks {
         let block = block?;
         if last.replace(block) != Some(block) {
@@ -146,6 +159,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     }
     let buffer = store(inode)?;
     if why == WriteReason::Durable {
+        inode.data().attributes.take_stored();
         buffer.write().inspect_err(|_| {
             let block = buffer.block();
             pr_err!("{}: inode {}: block {}: cannot write the inode\n", inode.sb().id(), inode.ino(), block);

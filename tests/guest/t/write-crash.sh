@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Power cuts: all writes of a workload are recorded (dm-log-writes) and replayed to many moments. At each one e2fsck must
 # end with a consistent volume, what was synced must be there, and nothing may show what the disk held before.
-# guest: limit=600 disks=48M,384M,48M
+# guest: limit=600 disks=48M,384M
 
 tools=/mnt/src/build/tools
 
@@ -10,22 +10,29 @@ stale() {
 	head -c "$(blockdev --getsize64 "$1")" /dev/zero | tr '\0' '\333' | dd of="$1" bs=1M status=none
 }
 
-# record SEED STEPS MKE2FS-ARGUMENT...: works on a fresh volume on DISK1; the log is on DISK2, what was there before the
-# workload on DISK3 and in base.img, what was done in the file journal.
+# record SEED STEPS MKE2FS-ARGUMENT...: works on a fresh volume on DISK1; the log is on DISK2, what was there
+# before the workload in base.img, what was done in the file journal.
 record() {
 	local seed=$1 steps=$2
 	shift 2
 	stale "$DISK1"
 	make_volume "$DISK1" -K "$@"
 	dd if="$DISK1" of=base.img bs=1M status=none
+	modprobe dm_mod
 	modprobe dm_log_writes
-	dm_disk recorded "0 $(sectors "$DISK1") log-writes $DISK1 $DISK2"
+	dmsetup create recorded --table "0 $(sectors "$DISK1") log-writes $DISK1 $DISK2"
+	defer end_record
+	dmsetup mknodes recorded
 	dmsetup message recorded 0 mark begin
 	mount_volume /dev/mapper/recorded m
 	$tools/workload run m journal "$seed" "$steps" recorded
 	umount m
-	dmsetup remove --retry recorded
+	end_record
 	fsck_clean "$DISK1"
+}
+
+end_record() {
+	[[ ! -e /dev/mapper/recorded ]] || dmsetup remove --retry recorded
 }
 
 # repaired IMAGE: e2fsck makes it consistent, and has nothing to do then.
@@ -64,6 +71,7 @@ cut() {
 survives() {
 	local durable sent mark at=0 number=0
 	mkdir c
+	modprobe loop
 	$tools/replay points "$DISK2" begin "$1" > points
 	while read -r durable sent mark; do
 		[[ $mark != begin ]] || mark=0

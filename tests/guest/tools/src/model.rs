@@ -209,11 +209,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// What may be there when the power fails after mark `mark`: what came before it that was made durable, and anything
+    /// What may be there when the power fails after mark `mark` (0: before the first one): what came before it that was made durable, and anything
     /// that was done later, or not.
     pub fn after_mark(events: &[Event], mark: u32) -> Self {
         let mut model = Self::default();
-        let mut durable = true;
+        let mut durable = mark > 0;
         for event in events {
             model.apply(event, durable);
             durable &= *event != Event::Mark(mark);
@@ -321,6 +321,7 @@ mod tests {
     fn asks_nothing_of_what_was_not_synced() {
         let model = Model::after_mark(&events()[..2], 0);
         assert!(model.files[&1].maybe_gone);
+        assert!(Model::after_mark(&events(), 0).files[&1].maybe_gone);
         assert_eq!(model.files[&1].refuses(1, &[]), None);
         assert!(model.files[&1].refuses(1, &[STALE; CHUNK]).is_some());
     }

@@ -1,0 +1,199 @@
+# shellcheck shell=bash
+# Programs that load a file system and check what comes back: fsx, fio, stress-ng, and those that people use.
+# guest: limit=120 disks=512M
+
+tools=/mnt/src/build/tools
+
+fresh() {
+	make_volume "$DISK1" "$@"
+	mount_volume "$DISK1" m
+}
+
+clean() {
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# exercise BLOCK-SIZE OPERATIONS SEED WEIGHT...: fsx, with these weights beside those of reading and writing.
+exercise() {
+	local size=$1 operations=$2 seed=$3
+	shift 3
+	{
+		printf 'flen = 400000\nnomsyncafterwrite = true\n[opsize]\nmax = 70000\n[weights]\ntruncate = 2\n'
+		printf '%s\n' "$@"
+	} > fsx.toml
+	[[ -e m ]] && mountpoint -q m || fresh -b "$size"
+	$tools/fsx -q -f fsx.toml -N "$operations" -S "$seed" -P "$PWD" "m/file$seed" > fsx.log 2>&1 || {
+		tail -n 40 fsx.log
+		fail "fsx -S $seed, $size-byte blocks"
+	}
+}
+
+cached=('close_open = 1' 'invalidate = 1' 'fsync = 0.5' 'mapread = 0' 'mapwrite = 0' 'sendfile = 1' 'copy_file_range = 1')
+mapped=('close_open = 1' 'invalidate = 1' 'fdatasync = 0.5' 'mapread = 4' 'mapwrite = 4' 'posix_fadvise = 1')
+holes=('close_open = 1' 'invalidate = 1' 'fsync = 0.3' 'posix_fallocate = 2' 'punch_hole = 3')
+
+exercises() {
+	exercise "$1" "$2" 1 "${cached[@]}"
+	exercise "$1" "$2" 2 "${mapped[@]}"
+	exercise "$1" "$2" 3 "${holes[@]}"
+	clean
+}
+test_fsx_1k_blocks() { exercises 1024 1500; }
+test_fsx_2k_blocks() { exercises 2048 800; }
+test_fsx_4k_blocks() { exercises 4096 1500; }
+
+# guest: full=1 limit=3600
+test_fsx_many() {
+	local size seed
+	for size in 1024 2048 4096; do
+		for seed in {100..111}; do
+			exercise "$size" 3000 "$seed" "${cached[@]}"
+			exercise "$size" 3000 "1$seed" "${mapped[@]}"
+			exercise "$size" 3000 "2$seed" "${holes[@]}"
+		done
+		clean
+	done
+}
+
+# verified OPTION...: fio writes, then reads back and compares.
+verified() {
+	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=1 --size=6M \
+		--minimal "$@" > fio.log 2>&1 || {
+		cat fio.log
+		fail "fio $*"
+	}
+}
+
+verifications() {
+	fresh -b "$1"
+	verified --rw=write --bs=128k --ioengine=psync --end_fsync=1
+	verified --rw=randwrite --bs=4k --ioengine=psync --numjobs=4 --size=2M --fsync=64
+	verified --rw=randwrite --bs=1k --ioengine=mmap --size=2M
+	verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --size=4M
+	verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --direct=1 --size=4M
+	verified --rw=write --bs=64k --ioengine=psync --direct=1
+	clean
+}
+test_fio_1k_blocks() { verifications 1024; }
+test_fio_4k_blocks() { verifications 4096; }
+
+# With less memory than files.
+test_stress() {
+	fresh -b 1024
+	within_memory 96 stress-ng --temp-path "$PWD/m" --hdd 2 --hdd-bytes 24M --hdd-ops 600 --dentry 1 --dentry-ops 600 --rename 1 --rename-ops 600 \
+		--link 1 --link-ops 30 --symlink 1 --symlink-ops 30 --aiol 1 --aiol-ops 60 --fallocate 1 --fallocate-ops 20 --fallocate-bytes 8M \
+		--mmap 1 --mmap-file --mmap-bytes 8M --mmap-ops 12 --iomix 1 --iomix-bytes 8M --iomix-ops 200 --timeout 60 --verify > stress.log 2>&1 || {
+		cat stress.log
+		fail "stress-ng"
+	}
+	clean
+}
+
+# A tree written by rsync.
+test_rsync() {
+	fresh
+	rsync -a /usr/share/perl5/ m/tree/ 2> /dev/null || rsync -a /etc/ m/tree/
+	sync
+	umount m
+	fsck_clean "$DISK1"
+	mount_volume "$DISK1" m ro
+	[[ -d /usr/share/perl5 ]] && same_tree /usr/share/perl5 m/tree || same_tree /etc m/tree
+}
+
+test_sqlite() {
+	local i mode
+	fresh -b 1024
+	for mode in delete wal; do
+		{
+			echo "PRAGMA journal_mode=$mode; CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB); "
+			for ((i = 0; i < 60; i++)); do echo "INSERT INTO t(b) SELECT randomblob(2000) FROM generate_series(1,20); DELETE FROM t WHERE a % 7 = $((i % 7));"; done
+			echo "VACUUM; PRAGMA integrity_check;"
+		} | sqlite3 "m/$mode.db" > sqlite.log 2>&1 || { cat sqlite.log; fail "sqlite3"; }
+		same ok "$(tail -n 1 sqlite.log)" "integrity"
+	done
+	umount m
+	fsck_clean "$DISK1"
+	mount_volume "$DISK1" m
+	same ok "$(sqlite3 m/delete.db 'PRAGMA integrity_check')" "integrity after a new mount"
+	same ok "$(sqlite3 m/wal.db 'PRAGMA integrity_check')" "integrity after a new mount"
+	clean
+}
+
+test_git() {
+	local i
+	export HOME=$PWD GIT_CONFIG_NOSYSTEM=1
+	fresh
+	git config --global user.email a@example.org
+	git config --global user.name a
+	git config --global --add safe.directory '*'
+	git init -q m/repository
+	cd m/repository
+	for i in 1 2 3; do
+		cp -r /etc/default "d$i"
+		seq $((i * 1000)) > numbers
+		git add -A
+		git commit -qm "$i"
+	done
+	git repack -qad
+	cd ../..
+	drop_caches
+	git -C m/repository fsck --full --strict
+	git clone -q m/repository m/clone
+	same "$(git -C m/repository rev-parse HEAD)" "$(git -C m/clone rev-parse HEAD)" "the clone"
+	same "" "$(git -C m/repository status --porcelain)" "the status"
+	clean
+}
+
+# A volume in a file of the volume.
+test_loop() {
+	local loop
+	fresh
+	modprobe loop
+	truncate -s 64M m/image
+	loop=$(loop_disk m/image)
+	defer losetup -d "$loop"
+	make_volume "$loop" -b 1024
+	mount_volume "$loop" inner
+	head -c 5M /dev/urandom > inner/random
+	sum=$(sha256sum < inner/random)
+	umount inner
+	fsck_clean "$loop"
+	mount_volume "$loop" inner
+	same "$sum" "$(sha256sum < inner/random)" "a file in the inner volume"
+	umount inner
+	run_deferred
+	fsck_clean "$DISK1"
+}
+
+test_swap() {
+	fresh
+	dd if=/dev/zero of=m/swap bs=1M count=48 status=none
+	chmod 600 m/swap
+	mkswap m/swap > out
+	swapon m/swap
+	defer swapoff_if_on
+	same 1 "$(grep -c /m/swap /proc/swaps)" "swap files in use"
+	fails_with 'Text file busy' truncate -s 0 m/swap
+	within_memory 24 python3 -c 'b = [bytearray(b"%d" % i) * 4096 for i in range(12000)]; assert all(x.startswith(b"%d" % i) for i, x in enumerate(b))' ||
+		fail "what was swapped out came back different"
+	swapoff m/swap
+	clean
+}
+
+swapoff_if_on() { ! grep -q /m/swap /proc/swaps || swapoff "$WORK/m/swap"; }
+
+# A module loaded from the volume.
+test_module() {
+	local file
+	fresh
+	file=$(modinfo -n dummy)
+	case $file in
+	*.xz) xz -dc "$file" > m/dummy.ko ;;
+	*) cp "$file" m/dummy.ko ;;
+	esac
+	drop_caches
+	insmod m/dummy.ko
+	rmmod dummy
+	clean
+}
