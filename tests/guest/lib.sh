@@ -193,7 +193,7 @@ fixture() {
 		"${@:2}" "$directory"
 		touch "$directory.complete"
 	fi
-	ln -s "$directory" "$1"
+	ln -sfn "$directory" "$1"
 }
 
 # --- tracing ------------------------------------------------------------------------------------

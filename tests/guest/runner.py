@@ -147,7 +147,7 @@ class Run:
         if status == STATUS_SKIPPED and not faults:
             self.report.skipped(test.name, output[-1] if output else "no reason given")
         elif status or faults or lost:
-            hang = ["kernel log:", *log[-120:]] if status == 124 and not faults else []
+            hang = ["kernel log:", *log[-60:]] if status == 124 and not faults else []
             self.report.failed(test.name, seconds, [*output, *faults, *hang, *([lost] if lost else [])])
         else:
             self.report.passed(test.name, seconds)

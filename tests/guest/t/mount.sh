@@ -1,8 +1,120 @@
 # shellcheck shell=bash
-# Mounting and what a mounted volume says of itself.
+# Mounting, what a mounted volume says of itself, and what is refused.
 
 test_readable() {
 	make_volume "$DISK1"
 	mount_volume "$DISK1" m ro
 	[[ -d m/lost+found ]]
+}
+
+# statfs counts as e2fsprogs does.
+test_statfs() {
+	local size fields
+	for size in 1024 4096; do
+		make_volume "$DISK1" -b $size -m 5
+		mount_volume "$DISK1" m ro,minixdf
+		fields=$(dumpe2fs -h "$DISK1" 2> /dev/null)
+		field() { sed -nE "s/^$1: +//p" <<< "$fields"; }
+		same "$(field 'Block count') $(field 'Free blocks') $(($(field 'Free blocks') - $(field 'Reserved block count'))) \
+$(field 'Inode count') $(field 'Free inodes') $size 255" "$(stat -f -c '%b %f %a %c %d %S %l' m)" "statfs"
+		umount m
+		mount_volume "$DISK1" m ro
+		(($(stat -f -c %b m) < $(field 'Block count'))) || fail "the overhead is not left out"
+		same "$(field 'Free blocks')" "$(stat -f -c %f m)" "free blocks"
+		umount m
+	done
+}
+
+# sb= finds a backup of the superblock, counted in KiB, when the first one is gone.
+test_backup_superblock() {
+	make_volume "$DISK1" -b 1024
+	dd if=/dev/zero of="$DISK1" bs=1024 seek=1 count=1 conv=notrunc status=none
+	mkdir m
+	! mount -t "$FSTYPE" -o ro "$DISK1" m 2> /dev/null || fail "mounted without a superblock"
+	mount_volume "$DISK1" m ro,sb=8193
+	[[ -d m/lost+found ]]
+	umount m
+	make_volume "$DISK1" -b 4096
+	dd if=/dev/zero of="$DISK1" bs=1024 seek=1 count=1 conv=notrunc status=none
+	mount_volume "$DISK1" m ro,sb=131072
+	[[ -d m/lost+found ]]
+}
+
+test_options() {
+	local option
+	make_volume "$DISK1"
+	for option in errors=continue errors=remount-ro; do
+		mount_volume "$DISK1" m ro,$option
+		umount m
+	done
+	mkdir -p m
+	for option in errors=perhaps sb=x nosuchoption; do
+		! mount -t "$FSTYPE" -o "ro,$option" "$DISK1" m 2> mount.err || fail "the option $option was taken"
+	done
+}
+
+# Not ext2, or nothing at all.
+test_not_ext2() {
+	mkdir m
+	dd if=/dev/urandom of="$DISK1" bs=1M count=2 status=none
+	! mount -t "$FSTYPE" -o ro "$DISK1" m 2> mount.err || fail "mounted random bytes"
+	truncate -s 0 empty
+	truncate -s 1K tiny
+	for file in empty tiny; do
+		! mount -t "$FSTYPE" -o ro,loop $file m 2> mount.err || fail "mounted the $file device"
+	done
+}
+
+# What the volume needs and the driver has not is named in the log.
+test_unsupported_features() {
+	local feature
+	[[ $MODULE == rext2 ]] || skip "ext4 has them"
+	mkdir m
+	for feature in extents 64bit,extents inline_data flex_bg metadata_csum,extents bigalloc,extents; do
+		mke2fs -q -F -t ext2 -O "$feature" "$DISK1" > mke2fs.log 2>&1
+		! mount -t "$FSTYPE" -o ro "$DISK1" m 2> mount.err || fail "mounted a volume with $feature"
+		case $feature in
+		extents | *,extents) logged 'not mounted: .*extent' ;;
+		*) logged "not mounted: .*${feature%%,*}" ;;
+		esac > logged.out || fail "the log does not name $feature"
+	done
+}
+
+# A volume longer than its device.
+test_truncated_device() {
+	mkdir m
+	truncate -s 16M image
+	mke2fs -q -F -t ext2 image
+	truncate -s 8M image
+	! mount -t "$FSTYPE" -o ro,loop image m 2> mount.err || fail "mounted half a volume"
+	[[ $MODULE != rext2 ]] || logged 'not mounted: .*device of' > logged.out
+}
+
+# Until it can write, asking for a writable mount gives a read-only one, and says so.
+test_read_write() {
+	[[ $MODULE == rext2 ]] || skip "ext4 can write"
+	make_volume "$DISK1"
+	mount_volume "$DISK1" m rw
+	if grep -q " $WORK/m $FSTYPE rw" /proc/self/mounts; then
+		echo test > m/file
+		umount m
+		fsck_clean "$DISK1"
+	else
+		logged 'mounted read-only' > logged.out || fail "the log does not say that the mount is read-only"
+		fails_with "Read-only" touch m/file
+	fi
+}
+
+# The type name of the C driver, on request and if it is free.
+test_serve_ext2() {
+	[[ $MODULE == rext2 ]] || skip "a parameter of rext2"
+	if grep -qw ext2 /proc/filesystems; then skip "another test has loaded ext4"; fi
+	rmmod rext2
+	insmod /mnt/src/build/rext2.ko serve_ext2=1
+	make_volume "$DISK1"
+	mkdir m
+	mount -t ext2 -o ro "$DISK1" m
+	umount m
+	rmmod rext2
+	insmod /mnt/src/build/rext2.ko
 }

@@ -161,12 +161,6 @@ sent_and_spliced() {
 }
 test_sendfile_and_splice() { every_block_size sent_and_spliced; }
 
-test_copy_file_range() {
-	volume 4096
-	xfs_io -f -c "copy_range m/dense" copy
-	cmp files/dense copy
-}
-
 # Hints change what is read ahead, never what is read.
 test_hints() {
 	local hint
