@@ -55,6 +55,8 @@ mod ondisk;
 mod ops;
 mod options;
 mod orphan;
+// As above.
+#[allow(unreachable_pub)]
 mod overlay;
 mod regular;
 mod quarantine;

@@ -15,7 +15,7 @@ use core::ops::Range;
 
 /// Where an extent is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State<T> {
+pub enum State<T> {
     /// Space is set aside.
     Reserved,
     /// Blocks are chosen: the first of them.
@@ -37,18 +37,18 @@ impl<T: Clone> State<T> {
 
 /// A run of file blocks in the same state, consecutive on disk if they have blocks there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Extent<T> {
+pub struct Extent<T> {
     /// First file block.
-    pub(crate) first: u32,
+    pub first: u32,
     /// Length in blocks; never zero.
-    pub(crate) len: u32,
+    pub len: u32,
     /// Where it is on its way.
-    pub(crate) state: State<T>,
+    pub state: State<T>,
 }
 
 impl<T: Clone + PartialEq> Extent<T> {
     /// The file block after the last.
-    pub(crate) fn end(&self) -> u32 {
+    pub fn end(&self) -> u32 {
         self.first.saturating_add(self.len)
     }
 
@@ -67,7 +67,7 @@ impl<T: Clone + PartialEq> Extent<T> {
 }
 
 /// A growing array; an insertion can fail for want of memory, and changes nothing then.
-pub(crate) trait Store<E> {
+pub trait Store<E> {
     /// Why an insertion failed.
     type Error;
     /// The elements.
@@ -84,7 +84,7 @@ pub(crate) trait Store<E> {
 
 /// What the overlay says of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found<T> {
+pub enum Found<T> {
     /// The part of an extent from the block on.
     Extent(Extent<T>),
     /// Nothing, up to this block.
@@ -93,18 +93,18 @@ pub(crate) enum Found<T> {
 
 /// The extents of one file, in ascending order and without overlap.
 #[derive(Debug, Default)]
-pub(crate) struct Overlay<S> {
+pub struct Overlay<S> {
     extents: S,
 }
 
 impl<S> Overlay<S> {
     /// An overlay over `extents`, which are empty.
-    pub(crate) const fn new(extents: S) -> Self {
+    pub const fn new(extents: S) -> Self {
         Self { extents }
     }
 
     /// All extents.
-    pub(crate) fn extents<T>(&self) -> &[Extent<T>]
+    pub fn extents<T>(&self) -> &[Extent<T>]
     where
         S: Store<Extent<T>>,
     {
@@ -112,7 +112,7 @@ impl<S> Overlay<S> {
     }
 
     /// What is known of `block`.
-    pub(crate) fn find<T: Clone + PartialEq>(&self, block: u32) -> Found<T>
+    pub fn find<T: Clone + PartialEq>(&self, block: u32) -> Found<T>
     where
         S: Store<Extent<T>>,
     {
@@ -129,7 +129,7 @@ impl<S> Overlay<S> {
     }
 
     /// Adds an extent where there is none.
-    pub(crate) fn add<T: Clone + PartialEq>(&mut self, new: Extent<T>) -> Result<(), S::Error>
+    pub fn add<T: Clone + PartialEq>(&mut self, new: Extent<T>) -> Result<(), S::Error>
     where
         S: Store<Extent<T>>,
     {
@@ -144,7 +144,7 @@ impl<S> Overlay<S> {
     }
 
     /// Takes away what is known of `range`, and hands each piece to `taken`.
-    pub(crate) fn take<T: Clone + PartialEq>(
+    pub fn take<T: Clone + PartialEq>(
         &mut self,
         range: Range<u32>,
         mut taken: impl FnMut(Extent<T>),
@@ -172,7 +172,7 @@ impl<S> Overlay<S> {
     }
 
     /// Puts `state` in place of what is known of `range`, all of which lies in the overlay.
-    pub(crate) fn change<T: Clone + PartialEq>(
+    pub fn change<T: Clone + PartialEq>(
         &mut self,
         range: Range<u32>,
         state: State<T>,

@@ -12,6 +12,8 @@
 pub mod ext2 {
     #[path = "ondisk/mod.rs"]
     pub mod ondisk;
+    #[path = "overlay.rs"]
+    pub mod overlay;
 }
 
 /// The page-I/O engine's pure part.

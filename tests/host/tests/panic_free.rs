@@ -14,16 +14,55 @@ use std::{
 
 /// Generic functions exist only where they are used.
 const GENERICS: &str = "
-use ondisk::{alloc::{self, Groups, Load}, geometry::Geometry};
+use overlay::{Extent, Found, Overlay, State, Store};
 use core::ops::Range;
 
-pub fn groups(geometry: &Geometry, total: Load, load: fn(u32) -> Load) -> [Option<u32>; 3] {
-    let groups = Groups::new(geometry, total, load);
-    [groups.for_top_directory(9), groups.for_directory(1), groups.for_file(1, 2)]
+pub type Ticket = u8;
+
+/// The few extents that it needs to be whole; that there is room is its caller's word.
+pub struct Few([Extent<Ticket>; 4], usize);
+
+impl Store<Extent<Ticket>> for Few {
+    type Error = ();
+
+    fn items(&self) -> &[Extent<Ticket>] {
+        self.0.get(..self.1).unwrap_or_default()
+    }
+
+    fn items_mut(&mut self) -> &mut [Extent<Ticket>] {
+        self.0.get_mut(..self.1).unwrap_or_default()
+    }
+
+    fn reserve(&mut self, more: usize) -> Result<(), ()> {
+        if self.1.saturating_add(more) <= self.0.len() { Ok(()) } else { Err(()) }
+    }
+
+    fn insert(&mut self, index: usize, element: Extent<Ticket>) {
+        if let Some(slot) = self.0.get_mut(index) {
+            *slot = element;
+        }
+        self.1 = self.1.saturating_add(1);
+    }
+
+    fn remove(&mut self, _index: usize) {
+        self.1 = self.1.saturating_sub(1);
+    }
 }
 
-pub fn place(taken: &[Range<u32>], inside: Range<u32>, len: u32) -> Option<Range<u32>> {
-    alloc::place_window(taken.iter().cloned(), inside, len)
+pub fn find(overlay: &Overlay<Few>, block: u32) -> Found<Ticket> {
+    overlay.find(block)
+}
+
+pub fn add(overlay: &mut Overlay<Few>, extent: Extent<Ticket>) -> Result<(), ()> {
+    overlay.add(extent)
+}
+
+pub fn take(overlay: &mut Overlay<Few>, range: Range<u32>, taken: fn(Extent<Ticket>)) -> Result<(), ()> {
+    overlay.take(range, taken)
+}
+
+pub fn change(overlay: &mut Overlay<Few>, range: Range<u32>, state: State<Ticket>) -> Result<(), ()> {
+    overlay.change(range, state)
 }
 ";
 
@@ -37,8 +76,10 @@ fn assemble() -> String {
         format!("#[path = {path:?}]\npub mod {name};\n")
     };
     let contents = format!(
-        "#![no_std]\n{}{GENERICS}",
-        module("ondisk", "ext2/ondisk/mod.rs")
+        "#![no_std]\n{}{}{}{GENERICS}",
+        module("ondisk", "ext2/ondisk/mod.rs"),
+        module("overlay", "ext2/overlay.rs"),
+        module("plan", "mpage/plan.rs"),
     );
     fs::write(&root, contents).expect("the crate root can be written");
     let status = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))

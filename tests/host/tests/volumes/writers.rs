@@ -4,7 +4,6 @@
 
 use super::common::{e2fs, mke2fs, scratch, Volume};
 use rext2_host::ext2::ondisk::{
-    alloc::{Groups, Load},
     bitmap,
     dirent_write::DirBlockMut,
     fields::*,
@@ -12,6 +11,7 @@ use rext2_host::ext2::ondisk::{
     inode::{Device, Inode, Kind},
     inode_write::fast_symlink_map,
     mount::{ErrorCode, ErrorRecord},
+    policy::{suits_top_directory, Average, GroupUse},
     superblock::{RawSuperblockMut, Superblock, ROOT_INO, STATE_ERROR},
     time::Time,
 };
@@ -35,13 +35,30 @@ impl Volume {
         change(&mut RawGroupDescMut::new(bytes).expect("a descriptor fits"));
     }
 
-    fn load(&self, group: u32) -> Load {
+    fn load(&self, group: u32) -> GroupUse {
         let desc = self.desc(group).expect("the descriptor is sound");
-        Load {
+        GroupUse {
             free_blocks: desc.free_blocks.into(),
             free_inodes: desc.free_inodes.into(),
             directories: desc.used_dirs.into(),
         }
+    }
+
+    /// A group that may take a directory at the top of the tree.
+    fn group_for_directory(&self) -> u32 {
+        let count = self.superblock.geometry.group_count();
+        let loads: Vec<_> = (0..count).map(|group| self.load(group)).collect();
+        let mean = |of: fn(&GroupUse) -> u32| loads.iter().map(of).sum::<u32>() / count;
+        let average = Average {
+            free_blocks: mean(|load| load.free_blocks),
+            free_inodes: mean(|load| load.free_inodes),
+            directories: mean(|load| load.directories),
+        };
+        (0..)
+            .zip(&loads)
+            .filter(|(_, load)| suits_top_directory(load, &average))
+            .max_by_key(|(_, load)| load.free_inodes)
+            .map_or(0, |(group, _)| group)
     }
 
     /// Takes a block in this group or a later one.
@@ -185,16 +202,8 @@ impl Volume {
 
 /// Fills a volume with directories, links and devices.
 fn fill(volume: &mut Volume, now: Time) {
-    let geometry = volume.superblock.geometry;
     for i in 0..20 {
-        let total = Load {
-            directories: i,
-            free_blocks: 0,
-            free_inodes: 0,
-        };
-        let group = Groups::new(&geometry, total, |group| volume.load(group))
-            .for_top_directory(i)
-            .expect("inodes are free");
+        let group = volume.group_for_directory();
         let directory = volume.mkdir(ROOT_INO, &format!("directory-{i}"), group, now);
         volume.mkdir(directory, "below", group, now);
         for j in 0..40 {
