@@ -56,6 +56,8 @@ fn serve_ext2(module: &'static ThisModule) -> Result<Option<Pin<KBox<Registratio
     }
     let registration = KBox::pin_init(Registration::new(c"ext2", module), GFP_KERNEL);
     registration.map(Some).inspect_err(|_| {
-        pr_err!("serve_ext2=1: the file system type ext2 is taken; load rext2 before ext4 or ext2\n");
+        pr_err!(
+            "serve_ext2=1: the file system type ext2 is taken; load rext2 before ext4 or ext2\n"
+        );
     })
 }

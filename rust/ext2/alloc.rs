@@ -90,7 +90,10 @@ impl SuperBlock {
         let kept = volume.disk.reserved_blocks.into();
         let available = &volume.space.available;
         space::take(available, least, most, kept)
-            .or_else(|| self.may_use_kept_blocks().then(|| space::take(available, least, most, 0))?)
+            .or_else(|| {
+                self.may_use_kept_blocks()
+                    .then(|| space::take(available, least, most, 0))?
+            })
             .ok_or(ENOSPC)
     }
 
@@ -104,7 +107,10 @@ impl SuperBlock {
 
     /// Gives `count` blocks of a reservation back.
     pub(super) fn release_blocks(&self, count: u64) {
-        space::add(&self.data().space.available, i64::try_from(count).unwrap_or(0));
+        space::add(
+            &self.data().space.available,
+            i64::try_from(count).unwrap_or(0),
+        );
     }
 
     /// Gives out blocks: the longest row near the goal. Sleeps. `ENOSPC`, `EIO`, `EUCLEAN`.
@@ -126,7 +132,9 @@ impl SuperBlock {
     /// The block at which a file of that number should begin when nothing else tells.
     pub(super) fn first_goal(&self, ino: u64) -> u32 {
         let geometry = &self.data().disk.geometry;
-        let place = u32::try_from(ino).ok().and_then(|ino| geometry.inode_place(ino).ok());
+        let place = u32::try_from(ino)
+            .ok()
+            .and_then(|ino| geometry.inode_place(ino).ok());
         geometry.group_first_block(place.map_or(0, |place| place.group))
     }
 
@@ -170,7 +178,12 @@ impl SuperBlock {
     }
 
     /// Takes what there is: in the groups that may have the longest rows first.
-    fn search_scraps(&self, want: &Request, longest: u32, failure: &mut Option<Error>) -> Option<Run32> {
+    fn search_scraps(
+        &self,
+        want: &Request,
+        longest: u32,
+        failure: &mut Option<Error>,
+    ) -> Option<Run32> {
         let space = &self.data().space;
         for at_least in [longest, longest / 8, 1] {
             for (group, bit) in self.groups_from(want.goal) {
@@ -192,30 +205,56 @@ impl SuperBlock {
         let geometry = &self.data().disk.geometry;
         let count = geometry.group_count();
         let (first, bit) = geometry.block_place(goal).unwrap_or((0, 0));
-        let others = Iterator::chain(first.saturating_add(1)..count, 0..first).map(|group| (group, 0));
+        let others =
+            Iterator::chain(first.saturating_add(1)..count, 0..first).map(|group| (group, 0));
         Iterator::chain(core::iter::once((first, bit)), others)
     }
 
     /// Takes at least `least` and at most the wanted blocks of a group, if it has them in a row. A `polite` search
     /// stays out of the windows of others.
-    fn take(&self, group: u32, bit: u32, want: &Request, least: u32, polite: bool) -> Result<Option<Run32>> {
+    fn take(
+        &self,
+        group: u32,
+        bit: u32,
+        want: &Request,
+        least: u32,
+        polite: bool,
+    ) -> Result<Option<Run32>> {
         let volume = self.data();
         let (geometry, state) = (&volume.disk.geometry, volume.space.group(group)?);
-        let (first, len) = (geometry.group_first_block(group), geometry.group_blocks(group));
+        let (first, len) = (
+            geometry.group_first_block(group),
+            geometry.group_blocks(group),
+        );
         let mut windows = volume.space.lock(group)?;
         let buffer = self.block_bitmap(group)?;
-        let avoid = if polite { windows.avoid(group, want.owner) } else { Avoid::nothing() };
+        let avoid = if polite {
+            windows.avoid(group, want.owner)
+        } else {
+            Avoid::nothing()
+        };
         let wish = self.wish(first, bit, want.len);
         let choice = policy::choose(buffer.bytes(), len, &wish, &avoid);
         if let Some(longest) = choice.longest {
             state.set_bound(longest);
         }
-        let Some(bits) = choice.run.filter(|run| run.end.saturating_sub(run.start) >= least) else {
+        let Some(bits) = choice
+            .run
+            .filter(|run| run.end.saturating_sub(run.start) >= least)
+        else {
             return Ok(None);
         };
-        let place = Place { ino: want.owner, block: buffer.block() };
-        buffer.change(|bytes| bitmap::take(bytes, bits.clone())).map_err(|error| self.damaged(place, &error))?;
-        let run = Run32 { start: first.saturating_add(bits.start), len: bits.end.saturating_sub(bits.start) };
+        let place = Place {
+            ino: want.owner,
+            block: buffer.block(),
+        };
+        buffer
+            .change(|bytes| bitmap::take(bytes, bits.clone()))
+            .map_err(|error| self.damaged(place, &error))?;
+        let run = Run32 {
+            start: first.saturating_add(bits.start),
+            len: bits.end.saturating_sub(bits.start),
+        };
         state.take_blocks(run.len);
         let room = bitmap::clear_run(buffer.bytes(), len, bits.end, policy::LAST_WINDOW);
         windows.note(group, room, want.owner, &bits);
@@ -234,8 +273,16 @@ impl SuperBlock {
     fn wish(&self, first: u32, goal: u32, want: u32) -> Wish {
         let stripe = self.data().disk.stripe_width;
         let ahead = first.checked_rem(stripe).unwrap_or(0);
-        let phase = stripe.saturating_sub(ahead).checked_rem(stripe).unwrap_or(0);
-        Wish { goal, want, stripe, phase }
+        let phase = stripe
+            .saturating_sub(ahead)
+            .checked_rem(stripe)
+            .unwrap_or(0);
+        Wish {
+            goal,
+            want,
+            stripe,
+            phase,
+        }
     }
 }
 

@@ -28,12 +28,21 @@ pub(super) fn release(inode: &Inode) -> Result {
         return Ok(());
     }
     let sb = inode.sb();
-    let place = Place { ino: inode.ino(), block: block.into() };
-    sb.data().check_run(block, 1).map_err(|error| sb.damaged(place, &error))?;
+    let place = Place {
+        ino: inode.ino(),
+        block: block.into(),
+    };
+    sb.data()
+        .check_run(block, 1)
+        .map_err(|error| sb.damaged(place, &error))?;
     let buffer = super::map::read_metadata(sb, place.ino, place.block)?;
     let word = |at| le32(buffer.bytes(), at).unwrap_or(0);
     if word(0) != MAGIC {
-        let error = Corruption::BlockOutOfRange { block, len: 1, limit: 0 };
+        let error = Corruption::BlockOutOfRange {
+            block,
+            len: 1,
+            limit: 0,
+        };
         return Err(sb.damaged(place, &error.into()));
     }
     attributes.set_attr_block(0);

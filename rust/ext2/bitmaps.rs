@@ -6,8 +6,7 @@
 
 use super::{
     ondisk::{
-        self,
-        bitmap,
+        self, bitmap,
         error::Corruption,
         fields::{BG_FREE_BLOCKS_COUNT, BG_FREE_INODES_COUNT, BG_USED_DIRS_COUNT},
         geometry::DESC_SIZE,
@@ -33,7 +32,10 @@ impl SuperBlock {
         let block = volume.group(group).ok_or_else(EUCLEAN)?.block_bitmap();
         self.bitmap(block, &state.blocks, &volume.space.available, |bytes| {
             check_blocks(volume, group, bytes)?;
-            Ok(bitmap::count_clear(bytes, volume.disk.geometry.group_blocks(group)))
+            Ok(bitmap::count_clear(
+                bytes,
+                volume.disk.geometry.group_blocks(group),
+            ))
         })
     }
 
@@ -42,10 +44,18 @@ impl SuperBlock {
         let volume = self.data();
         let state = volume.space.group(group)?;
         let block = volume.group(group).ok_or_else(EUCLEAN)?.inode_bitmap();
-        self.bitmap(block, &state.inodes, &volume.space.available_inodes, |bytes| {
-            check_inodes(volume, group, bytes)?;
-            Ok(bitmap::count_clear(bytes, volume.disk.geometry.inodes_per_group()))
-        })
+        self.bitmap(
+            block,
+            &state.inodes,
+            &volume.space.available_inodes,
+            |bytes| {
+                check_inodes(volume, group, bytes)?;
+                Ok(bitmap::count_clear(
+                    bytes,
+                    volume.disk.geometry.inodes_per_group(),
+                ))
+            },
+        )
     }
 
     /// Reads a bitmap. The first time `check` looks at it and counts its clear bits.
@@ -72,11 +82,16 @@ impl SuperBlock {
         };
         let said = count.settle(trust, free);
         space::add(total, i64::from(free).saturating_sub(said.into()));
-        let place = Place { ino: 0, block: block.into() };
+        let place = Place {
+            ino: 0,
+            block: block.into(),
+        };
         checked.map_err(|error| self.damaged(place, &error))?;
         // After a crash the counts are expected to be out of date.
         if said != free && self.data().disk.state & STATE_VALID != 0 {
-            self.report(format_args!("block {block}: the bitmap has {free} free, its descriptor said {said}"));
+            self.report(format_args!(
+                "block {block}: the bitmap has {free} free, its descriptor said {said}"
+            ));
         }
         Ok(buffer)
     }
@@ -92,7 +107,12 @@ impl SuperBlock {
             self.store_groups(desc_block, groups)?;
         }
         let sum = |count: fn(&Group) -> u32| {
-            volume.space.groups.iter().map(|group| u64::from(count(group))).fold(0, u64::saturating_add)
+            volume
+                .space
+                .groups
+                .iter()
+                .map(|group| u64::from(count(group)))
+                .fold(0, u64::saturating_add)
         };
         let blocks = u32::try_from(sum(|group| group.blocks.free())).unwrap_or(u32::MAX);
         let inodes = u32::try_from(sum(|group| group.inodes.free())).unwrap_or(u32::MAX);
@@ -111,7 +131,9 @@ impl SuperBlock {
             }
             let held = match buffer.take() {
                 Some(buffer) => buffer,
-                None => self.read(volume.desc_block(desc_block).into()).inspect_err(|_| state.mark_changed())?,
+                None => self
+                    .read(volume.desc_block(desc_block).into())
+                    .inspect_err(|_| state.mark_changed())?,
             };
             let (_, offset) = volume.disk.geometry.desc_place(group);
             let range = offset as usize..offset.saturating_add(DESC_SIZE) as usize;
@@ -147,13 +169,25 @@ fn check_blocks(volume: &Volume, group: u32, bytes: &[u8]) -> ondisk::error::Res
         let from = start.max(first).saturating_sub(first);
         let to = start.saturating_add(count).min(end).saturating_sub(first);
         match bitmap::next_clear(bytes, to, from) {
-            Some(bit) => Err(Corruption::MetadataFree { group, block: first.saturating_add(bit) }.into()),
+            Some(bit) => Err(Corruption::MetadataFree {
+                group,
+                block: first.saturating_add(bit),
+            }
+            .into()),
             None => Ok(()),
         }
     };
     check(first, geometry.group_overhead(group))?;
-    let own = volume.groups.get(group as usize..).unwrap_or_default().iter().take(1);
-    let all = volume.groups.iter().take(if volume.scattered { usize::MAX } else { 0 });
+    let own = volume
+        .groups
+        .get(group as usize..)
+        .unwrap_or_default()
+        .iter()
+        .take(1);
+    let all = volume
+        .groups
+        .iter()
+        .take(if volume.scattered { usize::MAX } else { 0 });
     for (start, count) in Iterator::chain(own, all).flat_map(|desc| desc.ranges()) {
         check(start, count)?;
     }
@@ -165,9 +199,16 @@ fn check_inodes(volume: &Volume, group: u32, bytes: &[u8]) -> ondisk::error::Res
     let geometry = &volume.disk.geometry;
     let reserved = geometry.first_ino().saturating_sub(1);
     let first = geometry.inode_number(group, 0);
-    let count = reserved.saturating_add(1).saturating_sub(first).min(geometry.inodes_per_group());
+    let count = reserved
+        .saturating_add(1)
+        .saturating_sub(first)
+        .min(geometry.inodes_per_group());
     match bitmap::next_clear(bytes, count, 0) {
-        Some(bit) => Err(Corruption::ReservedFree { group, ino: first.saturating_add(bit) }.into()),
+        Some(bit) => Err(Corruption::ReservedFree {
+            group,
+            ino: first.saturating_add(bit),
+        }
+        .into()),
         None => Ok(()),
     }
 }

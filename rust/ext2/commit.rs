@@ -184,7 +184,8 @@ fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
         extents: KVec::new(),
         version: (state.truncations, state.commits),
     };
-    let built = build(inode, &mut state, &mut prepared).and_then(|()| write_new(inode, &state, &prepared));
+    let built =
+        build(inode, &mut state, &mut prepared).and_then(|()| write_new(inode, &state, &prepared));
     drop(state);
     match built {
         Ok(()) if prepared.extents.is_empty() => Ok(None),
@@ -226,7 +227,11 @@ fn build(inode: &Inode, state: &mut MapState, prepared: &mut Prepared) -> Result
             continue;
         }
         let (range, disk) = (extent.first..extent.end(), *disk);
-        let mut builder = Builder { inode, state, prepared };
+        let mut builder = Builder {
+            inode,
+            state,
+            prepared,
+        };
         builder.link(range.clone(), disk)?;
         prepared.extents.push(range, GFP_KERNEL)?;
     }
@@ -253,7 +258,12 @@ impl Builder<'_> {
             }
             let len = path.run_limit().min(range.end.saturating_sub(block));
             let index = path.offset(path.depth()).unwrap_or(0);
-            self.set(Link { node, index, block: disk, len })?;
+            self.set(Link {
+                node,
+                index,
+                block: disk,
+                len,
+            })?;
             block = block.saturating_add(len);
             disk = disk.saturating_add(len);
         }
@@ -272,7 +282,8 @@ impl Builder<'_> {
             (_, 0) => self.planned(&node, index),
             (_, child) => {
                 Walk::new(self.inode).check(child, 1)?;
-                return read_metadata(self.inode.sb(), self.inode.ino(), child.into()).map(Node::Linked);
+                return read_metadata(self.inode.sb(), self.inode.ino(), child.into())
+                    .map(Node::Linked);
             }
         };
         match made {
@@ -284,7 +295,11 @@ impl Builder<'_> {
     /// The pointer block that a planned link puts under pointer `index` of `node`. File blocks come in order, and what
     /// lies under a pointer block made here needs no links: only the last link can be meant.
     fn planned(&self, node: &Node, index: u32) -> Option<Buffer> {
-        let link = self.prepared.links.last().filter(|link| link.index == index)?;
+        let link = self
+            .prepared
+            .links
+            .last()
+            .filter(|link| link.index == index)?;
         let same = match (&link.node, node) {
             (Node::Root, Node::Root) => true,
             (Node::Linked(planned), Node::Linked(buffer)) => planned.block() == buffer.block(),
@@ -295,16 +310,34 @@ impl Builder<'_> {
 
     /// The pointer block made for this commit that has this number.
     fn made(&self, block: u32) -> Option<Buffer> {
-        self.prepared.made.iter().rev().find(|buffer| buffer.block() == u64::from(block)).cloned()
+        self.prepared
+            .made
+            .iter()
+            .rev()
+            .find(|buffer| buffer.block() == u64::from(block))
+            .cloned()
     }
 
     /// Makes a pointer block and plans its link under pointer `index` of `node`.
     fn make(&mut self, node: Node, index: u32) -> Result<Node> {
         let sb = self.inode.sb();
-        let last = self.prepared.made.last().map_or(self.state.last_block.into(), Buffer::block);
-        let from = if self.state.reserved > 0 { Budget::Reserved } else { Budget::Free };
+        let last = self
+            .prepared
+            .made
+            .last()
+            .map_or(self.state.last_block.into(), Buffer::block);
+        let from = if self.state.reserved > 0 {
+            Budget::Reserved
+        } else {
+            Budget::Free
+        };
         let goal = u32::try_from(last).unwrap_or(0).saturating_add(1);
-        let run = sb.allocate(&Request { goal, len: 1, from, owner: self.inode.ino() })?;
+        let run = sb.allocate(&Request {
+            goal,
+            len: 1,
+            from,
+            owner: self.inode.ino(),
+        })?;
         if from == Budget::Reserved {
             self.state.reserved = self.state.reserved.saturating_sub(1);
             self.prepared.from_reserved = self.prepared.from_reserved.saturating_add(1);
@@ -315,7 +348,12 @@ impl Builder<'_> {
         });
         let buffer = recorded.inspect_err(|_| sb.return_run(run.start, 1))?;
         buffer.mark_dirty();
-        self.set(Link { node, index, block: run.start, len: 1 })?;
+        self.set(Link {
+            node,
+            index,
+            block: run.start,
+            len: 1,
+        })?;
         Ok(Node::New(buffer))
     }
 
@@ -334,7 +372,10 @@ impl Builder<'_> {
 /// Stores the pointers of a link where they belong.
 fn write_pointers(bytes: &mut [u8], link: &Link) {
     let start = (link.index as usize).saturating_mul(4);
-    let slots = bytes.get_mut(start..).unwrap_or_default().chunks_exact_mut(4);
+    let slots = bytes
+        .get_mut(start..)
+        .unwrap_or_default()
+        .chunks_exact_mut(4);
     for (slot, block) in slots.zip(link.block..link.block.saturating_add(link.len)) {
         slot.copy_from_slice(&block.to_le_bytes());
     }
@@ -345,10 +386,18 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
     let mut own = KVec::new();
     if !inode.is_regular() {
         for range in prepared.extents.iter() {
-            for extent in state.overlay.extents().iter().filter(|extent| extent.first >= range.start && extent.end() <= range.end) {
+            for extent in state
+                .overlay
+                .extents()
+                .iter()
+                .filter(|extent| extent.first >= range.start && extent.end() <= range.end)
+            {
                 if let State::Submitted(disk, _) = extent.state {
                     for block in disk..disk.saturating_add(extent.len) {
-                        own.push(read_metadata(inode.sb(), inode.ino(), block.into())?, GFP_KERNEL)?;
+                        own.push(
+                            read_metadata(inode.sb(), inode.ino(), block.into())?,
+                            GFP_KERNEL,
+                        )?;
                     }
                 }
             }
@@ -386,7 +435,11 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let made = u32::try_from(prepared.made.len()).unwrap_or(u32::MAX);
     inode.add_sectors(assign::sectors(inode, made));
     settle(inode, &mut state);
-    inode.trace_commit(prepared.extents.len(), prepared.made.len(), prepared.links.len());
+    inode.trace_commit(
+        prepared.extents.len(),
+        prepared.made.len(),
+        prepared.links.len(),
+    );
     // Into its block of the inode table now: `sync` comes here after the VFS had all inodes written.
     inode_write::store_with(inode, &state.pointers)?;
     drop(state);

@@ -17,11 +17,7 @@ use super::{
     Ext2, Inode,
 };
 use crate::vfs::{
-    errno::ENAMETOOLONG,
-    idmap::IdMap,
-    inode::NewInode,
-    inode_new::GroupFrom,
-    inode_ops::New,
+    errno::ENAMETOOLONG, idmap::IdMap, inode::NewInode, inode_new::GroupFrom, inode_ops::New,
 };
 use kernel::prelude::*;
 
@@ -63,7 +59,10 @@ pub(super) fn symlink(dir: &Inode, target: &[u8], idmap: IdMap<'_>) -> Result<Ne
         None => {
             let buffer = file::dir_block(&inode, 0)?;
             inode.change_metadata(&buffer, |bytes| {
-                bytes.iter_mut().zip(target).for_each(|(to, from)| *to = *from);
+                bytes
+                    .iter_mut()
+                    .zip(target)
+                    .for_each(|(to, from)| *to = *from);
             });
         }
     }
@@ -74,7 +73,14 @@ pub(super) fn symlink(dir: &Inode, target: &[u8], idmap: IdMap<'_>) -> Result<Ne
 
 /// What `RENAME_WHITEOUT` leaves in place of the file that goes.
 pub(super) fn whiteout(dir: &Inode, idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
-    file(dir, &New { mode: WHITEOUT_MODE, device: 0, idmap })
+    file(
+        dir,
+        &New {
+            mode: WHITEOUT_MODE,
+            device: 0,
+            idmap,
+        },
+    )
 }
 
 /// An inode with a number, an owner, times and what it takes from its directory.
@@ -85,12 +91,22 @@ fn new(dir: &Inode, mode: u16, idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
     let ino = sb.allocate_inode(dir, is_dir)?;
     let mut inode = blank.insert(ino.into()).map_err(|_| {
         // The bitmap has the number as free while the inode is in use.
-        let place = Place { ino: ino.into(), block: 0 };
+        let place = Place {
+            ino: ino.into(),
+            block: 0,
+        };
         sb.damaged(place, &Corruption::AlreadyInUse { bit: ino }.into())
     })?;
     let volume = sb.data();
-    let bsd = volume.options().group_of_directory.unwrap_or(volume.disk.default_options.bsd_groups());
-    let group = if bsd { GroupFrom::Directory } else { GroupFrom::Task };
+    let bsd = volume
+        .options()
+        .group_of_directory
+        .unwrap_or(volume.disk.default_options.bsd_groups());
+    let group = if bsd {
+        GroupFrom::Directory
+    } else {
+        GroupFrom::Task
+    };
     inode.set_owner(dir, mode, group, idmap);
     let now = time(inode.set_born_now());
     inode.data().map.write().pointers = [0; MAP_SIZE];
@@ -102,7 +118,8 @@ fn new(dir: &Inode, mode: u16, idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
         false => 0,
     };
     let created = has_creation_time(extra_isize).then_some(now);
-    *inode.data_mut().project().attributes = Attributes::of(inherited, project, 0, extra_isize, created);
+    *inode.data_mut().project().attributes =
+        Attributes::of(inherited, project, 0, extra_isize, created);
     inode.data().attributes.set_fresh(true);
     inode.set_vfs_flags(flags::to_vfs(inherited), flags::VFS_MASK);
     Ok(inode)

@@ -36,13 +36,22 @@ pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
         inode.data().runs.forget();
         take_overlay(inode, &mut state, range.clone())?;
         let range = u64::from(range.start)..u64::from(range.end);
-        Pruner { inode, range, cuts: &mut cuts }.root(&mut state)
+        Pruner {
+            inode,
+            range,
+            cuts: &mut cuts,
+        }
+        .root(&mut state)
     };
     if cuts.is_empty() {
         return pruned;
     }
     inode_write::store(inode)?;
-    let mut giver = Giver { inode, left: inode.sb().data().disk.geometry.blocks_count(), freed: 0 };
+    let mut giver = Giver {
+        inode,
+        left: inode.sb().data().disk.geometry.blocks_count(),
+        freed: 0,
+    };
     for cut in cuts {
         giver.cut(&cut);
     }
@@ -146,7 +155,8 @@ impl Pruner<'_> {
         }
         // Whatever happened: what was noted as cut off is given back, and nothing may point to it.
         if whole.start < whole.end {
-            self.inode.change_metadata(&buffer, |bytes| clear(bytes, whole));
+            self.inode
+                .change_metadata(&buffer, |bytes| clear(bytes, whole));
         }
         result
     }
@@ -159,13 +169,21 @@ impl Pruner<'_> {
                 return Ok(());
             }
         }
-        Ok(self.cuts.push(Cut { block, len: 1, height }, GFP_KERNEL)?)
+        Ok(self.cuts.push(
+            Cut {
+                block,
+                len: 1,
+                height,
+            },
+            GFP_KERNEL,
+        )?)
     }
 }
 
 /// Clears pointers.
 fn clear(bytes: &mut [u8], indices: Range<u32>) {
-    let range = (indices.start as usize).saturating_mul(4)..(indices.end as usize).saturating_mul(4);
+    let range =
+        (indices.start as usize).saturating_mul(4)..(indices.end as usize).saturating_mul(4);
     if let Some(slots) = bytes.get_mut(range) {
         slots.fill(0);
     }
@@ -194,8 +212,15 @@ impl Giver<'_> {
             return;
         }
         if len > self.left {
-            let error = Corruption::BlockOutOfRange { block, len, limit: self.left };
-            let place = Place { ino: self.inode.ino(), block: block.into() };
+            let error = Corruption::BlockOutOfRange {
+                block,
+                len,
+                limit: self.left,
+            };
+            let place = Place {
+                ino: self.inode.ino(),
+                block: block.into(),
+            };
             let _ = self.inode.sb().damaged(place, &error.into());
             self.left = 0;
             return;

@@ -59,7 +59,12 @@ pub(crate) struct Hints {
 
 impl Hints {
     pub(super) fn new() -> Self {
-        Self { found: Atomic::new(0), next: Atomic::new(NOWHERE), room: Atomic::new(0), room_offset: Atomic::new(0) }
+        Self {
+            found: Atomic::new(0),
+            next: Atomic::new(NOWHERE),
+            room: Atomic::new(0),
+            room_offset: Atomic::new(0),
+        }
     }
 }
 
@@ -81,8 +86,10 @@ impl<'a> Dir<'a> {
     pub(super) fn new(inode: &'a Inode) -> Self {
         let sb = inode.sb();
         let disk = &sb.data().disk;
-        let format =
-            DirFormat { inodes_count: disk.geometry.inodes_count(), filetype: disk.features.filetype() };
+        let format = DirFormat {
+            inodes_count: disk.geometry.inodes_count(),
+            filetype: disk.features.filetype(),
+        };
         Self { inode, sb, format }
     }
 
@@ -92,16 +99,28 @@ impl<'a> Dir<'a> {
     }
 
     pub(super) fn damaged(&self, block: u64, error: &ondisk::error::Error) -> Error {
-        self.sb.damaged(Place { ino: self.inode.ino(), block }, error)
+        self.sb.damaged(
+            Place {
+                ino: self.inode.ino(),
+                block,
+            },
+            error,
+        )
     }
 
     /// Reads a block, and begins to read those after it.
     pub(super) fn block(&self, index: u64) -> Result<Buffer> {
         let ahead = index & (READ_AHEAD - 1) == 0;
-        let want = if ahead { READ_AHEAD.min(self.blocks().saturating_sub(index)) } else { 1 };
+        let want = if ahead {
+            READ_AHEAD.min(self.blocks().saturating_sub(index))
+        } else {
+            1
+        };
         let run = Ext2::map(self.inode, index, want)?;
         let plan::Place::Mapped(disk) = run.place else {
-            let error = Corruption::DotEntries { reason: "it has a hole" };
+            let error = Corruption::DotEntries {
+                reason: "it has a hole",
+            };
             return Err(self.damaged(0, &error.into()));
         };
         for next in 1..run.len.min(want) {
@@ -134,7 +153,13 @@ impl<'a> Dir<'a> {
         let found = DirBlock::new(buffer.bytes(), self.format).find_with_before(name);
         let found = found.map_err(|error| self.damaged(buffer.block(), &error))?;
         let parts = found.map(|(entry, before)| (entry.ino, entry.offset..entry.end(), before));
-        Ok(parts.map(|(ino, place, before)| Entry { index, buffer, before, place, ino }))
+        Ok(parts.map(|(ino, place, before)| Entry {
+            index,
+            buffer,
+            before,
+            place,
+            ino,
+        }))
     }
 
     /// Finds a name. `ENAMETOOLONG` for one that no entry can have.
@@ -158,7 +183,9 @@ impl<'a> Dir<'a> {
         }
         let buffer = self.block(index)?;
         let block = DirBlock::new(buffer.bytes(), self.format);
-        let found = block.find_near(name, hint as u32 as usize, NEAR).map(|entry| (entry.ino, entry.end()));
+        let found = block
+            .find_near(name, hint as u32 as usize, NEAR)
+            .map(|entry| (entry.ino, entry.end()));
         Ok(found.map(|(ino, end)| {
             self.found_at(index, end);
             ino
@@ -168,8 +195,16 @@ impl<'a> Dir<'a> {
     /// Remembers that an entry that was found ends at byte `end` of block `index`.
     fn found_at(&self, index: u64, end: usize) {
         let whole = end >> self.inode.block_bits() != 0;
-        let (index, offset) = if whole { (index.wrapping_add(1), 0) } else { (index, end as u64) };
-        self.inode.data().hints.next.store(index << 32 | offset, Relaxed);
+        let (index, offset) = if whole {
+            (index.wrapping_add(1), 0)
+        } else {
+            (index, end as u64)
+        };
+        self.inode
+            .data()
+            .hints
+            .next
+            .store(index << 32 | offset, Relaxed);
     }
 
     /// Entries are about to be moved: what was remembered of their places is void. The directory is locked for writing.
@@ -211,7 +246,9 @@ impl<'a> Dir<'a> {
             for entry in DirBlock::new(buffer.bytes(), self.format).entries(from) {
                 let entry = entry.map_err(|error| self.damaged(buffer.block(), &error))?;
                 out.set_position(start.saturating_add(entry.offset as u64));
-                let kind = entry.kind.map_or(DT_UNKNOWN, |kind| (kind.mode_bits() >> 12) as u8);
+                let kind = entry
+                    .kind
+                    .map_or(DT_UNKNOWN, |kind| (kind.mode_bits() >> 12) as u8);
                 if !out.emit(entry.name, entry.ino.into(), kind) {
                     return Ok(());
                 }

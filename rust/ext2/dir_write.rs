@@ -19,7 +19,9 @@ impl Dir<'_> {
     /// Changes a block of the directory.
     fn change<R>(&self, buffer: &Buffer, apply: impl FnOnce(&mut DirBlockMut<'_>) -> R) -> R {
         self.forget_places();
-        self.inode.change_metadata(buffer, |bytes| apply(&mut DirBlockMut::new(bytes, self.format)))
+        self.inode.change_metadata(buffer, |bytes| {
+            apply(&mut DirBlockMut::new(bytes, self.format))
+        })
     }
 
     /// The directory's contents changed now.
@@ -49,7 +51,11 @@ impl Dir<'_> {
         let first = hints.room.load(Relaxed);
         for index in first..self.blocks() {
             let buffer = self.block(index)?;
-            let from = if index == first { hints.room_offset.load(Relaxed) } else { 0 };
+            let from = if index == first {
+                hints.room_offset.load(Relaxed)
+            } else {
+                0
+            };
             let room = DirBlock::new(buffer.bytes(), self.format).room_from(from, name_len);
             if let Some(room) = room.map_err(|error| self.damaged(buffer.block(), &error))? {
                 return Ok(Some((index, buffer, room)));
@@ -66,13 +72,24 @@ impl Dir<'_> {
             block.init_free();
             block.as_block().len()
         });
-        self.inode.set_size(index.saturating_add(1) << self.inode.block_bits());
-        Ok((index, buffer, Room { offset: 0, used: 0, len }))
+        self.inode
+            .set_size(index.saturating_add(1) << self.inode.block_bits());
+        Ok((
+            index,
+            buffer,
+            Room {
+                offset: 0,
+                used: 0,
+                len,
+            },
+        ))
     }
 
     /// Removes an entry.
     pub(super) fn remove(&self, entry: &Entry) {
-        self.change(&entry.buffer, |block| block.take_out(entry.before, entry.place.clone()));
+        self.change(&entry.buffer, |block| {
+            block.take_out(entry.before, entry.place.clone())
+        });
         let hints = &self.inode.data().hints;
         if entry.index <= hints.room.load(Relaxed) {
             hints.room.store(entry.index, Relaxed);
@@ -83,7 +100,9 @@ impl Dir<'_> {
 
     /// Makes an entry lead to another inode.
     pub(super) fn replace(&self, entry: &Entry, ino: u32, kind: Kind) {
-        self.change(&entry.buffer, |block| block.point_to(entry.place.start, ino, kind));
+        self.change(&entry.buffer, |block| {
+            block.point_to(entry.place.start, ino, kind)
+        });
         self.touch();
     }
 
@@ -98,7 +117,10 @@ impl Dir<'_> {
 
     /// Gives a new directory its first block, with "." and "..".
     pub(super) fn init(&self, parent: &Inode) -> Result {
-        let (own, parent) = (u32::try_from(self.inode.ino())?, u32::try_from(parent.ino())?);
+        let (own, parent) = (
+            u32::try_from(self.inode.ino())?,
+            u32::try_from(parent.ino())?,
+        );
         let buffer = file::dir_block(self.inode, 0)?;
         self.change(&buffer, |block| block.init_dir(own, parent));
         self.inode.set_size(1 << self.inode.block_bits());

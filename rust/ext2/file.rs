@@ -40,7 +40,11 @@ pub(super) fn truncate(inode: &Inode, size: u64) -> Result {
     let old = inode.size();
     prepare_end(inode, old.min(size), size.max(old))?;
     inode.set_size_and_cache(size);
-    let result = if size < old || size == 0 { cut::take(inode, blocks_up(inode, size)..u32::MAX) } else { Ok(()) };
+    let result = if size < old || size == 0 {
+        cut::take(inode, blocks_up(inode, size)..u32::MAX)
+    } else {
+        Ok(())
+    };
     drop(locked);
     inode.mark_dirty();
     result
@@ -63,11 +67,19 @@ pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     let data = range.write_and_wait();
     let linked = commit::commit(inode, commit::Extents::All);
     let metadata = inode.sync_metadata();
-    let written = if range.needs_inode() { inode.write_now() } else { Ok(()) };
+    let written = if range.needs_inode() {
+        inode.write_now()
+    } else {
+        Ok(())
+    };
     // The flusher may have stored the inode without waiting, and left it clean.
     let stored = inode_write::write_stored(inode);
     let flushed = inode.sb().flush_device();
-    data.and(linked).and(metadata).and(written).and(stored).and(flushed)
+    data.and(linked)
+        .and(metadata)
+        .and(written)
+        .and(stored)
+        .and(flushed)
 }
 
 /// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through
@@ -82,13 +94,19 @@ pub(super) fn dir_block(dir: &Inode, index: u64) -> Result<Buffer> {
     let State::Reserved = extent.state else {
         return Err(EIO);
     };
-    let one = super::state::Extent { first: block.start, len: 1, state: State::Reserved };
+    let one = super::state::Extent {
+        first: block.start,
+        len: 1,
+        state: State::Reserved,
+    };
     let (disk, _) = assign::choose(dir, &mut state, &one)?;
     let buffer = dir.sb().new_buffer(disk.into())?;
     // The contents are in the buffer: a commit writes them first.
     let arrived = Ticket::new()?;
     arrived.leave(true);
-    state.overlay.change(block, State::Submitted(disk, Pass(arrived)))?;
+    state
+        .overlay
+        .change(block, State::Submitted(disk, Pass(arrived)))?;
     Ok(buffer)
 }
 
@@ -192,7 +210,9 @@ fn fill_hole(inode: &Inode, range: Range<u32>) -> Result<u32> {
     arrived.leave(true);
     let end = first.saturating_add(len);
     let mut state = inode.data().map.write();
-    state.overlay.change(first..end, State::Submitted(disk, Pass(arrived)))?;
+    state
+        .overlay
+        .change(first..end, State::Submitted(disk, Pass(arrived)))?;
     drop(state);
     inode.mark_dirty();
     Ok(end)

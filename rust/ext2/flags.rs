@@ -118,7 +118,9 @@ pub(super) fn set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
     if attr.has_foreign() || attr.flags() & !VISIBLE != 0 {
         return Err(EOPNOTSUPP());
     }
-    let project = attr.project().filter(|project| *project != attributes.project());
+    let project = attr
+        .project()
+        .filter(|project| *project != attributes.project());
     if project.is_some() && !has_project(attributes.extra_isize) {
         return Err(EOPNOTSUPP());
     }

@@ -48,7 +48,10 @@ impl SuperBlock {
         });
         parts.filter(|run| {
             let checked = self.data().check_run(run.start, run.len);
-            let place = Place { ino: 0, block: run.start.into() };
+            let place = Place {
+                ino: 0,
+                block: run.start.into(),
+            };
             checked.map_err(|error| self.damaged(place, &error)).is_ok()
         })
     }
@@ -61,11 +64,24 @@ impl SuperBlock {
         }
         let geometry = &self.data().disk.geometry;
         let len = match geometry.block_place(run.start) {
-            Some((_, bit)) => geometry.blocks_per_group().saturating_sub(bit).min(run.len).max(1),
+            Some((_, bit)) => geometry
+                .blocks_per_group()
+                .saturating_sub(bit)
+                .min(run.len)
+                .max(1),
             None => run.len,
         };
-        let rest = Run32 { start: run.start.saturating_add(len), len: run.len.saturating_sub(len) };
-        Some((Run32 { start: run.start, len }, rest))
+        let rest = Run32 {
+            start: run.start.saturating_add(len),
+            len: run.len.saturating_sub(len),
+        };
+        Some((
+            Run32 {
+                start: run.start,
+                len,
+            },
+            rest,
+        ))
     }
 
     /// Makes everything freed so far durable on the device, then lets it be given out again. Nothing is written if
@@ -112,10 +128,18 @@ impl SuperBlock {
     /// Puts into quarantine again what could not be settled.
     fn put_back(&self, freed: &Quarantine) {
         let mut quarantine = self.data().space.quarantine.lock();
-        let runs = freed.runs().iter().try_for_each(|run| quarantine.add_run(*run));
-        let inodes = freed.inodes().iter().try_for_each(|inode| quarantine.add_inode(*inode));
+        let runs = freed
+            .runs()
+            .iter()
+            .try_for_each(|run| quarantine.add_run(*run));
+        let inodes = freed
+            .inodes()
+            .iter()
+            .try_for_each(|inode| quarantine.add_inode(*inode));
         if runs.is_err() || inodes.is_err() {
-            self.report(format_args!("freed blocks stay in use until e2fsck is run: out of memory"));
+            self.report(format_args!(
+                "freed blocks stay in use until e2fsck is run: out of memory"
+            ));
         }
     }
 
@@ -123,7 +147,9 @@ impl SuperBlock {
     fn settle_then(&self, free: impl FnOnce(&Self)) {
         match self.settle() {
             Ok(()) => free(self),
-            Err(_) => self.report(format_args!("freed blocks stay in use until e2fsck is run: cannot write")),
+            Err(_) => self.report(format_args!(
+                "freed blocks stay in use until e2fsck is run: cannot write"
+            )),
         }
     }
 
@@ -143,11 +169,15 @@ impl SuperBlock {
         let state = volume.space.group(group)?;
         let _windows = volume.space.lock(group)?;
         let buffer = self.block_bitmap(group)?;
-        let (cleared, wrong) = buffer.change(|bytes| clear_set(bytes, bit..bit.saturating_add(run.len)));
+        let (cleared, wrong) =
+            buffer.change(|bytes| clear_set(bytes, bit..bit.saturating_add(run.len)));
         state.give_blocks(cleared);
         volume.space.set_bound(u32::MAX);
         if let Some(bit) = wrong {
-            let place = Place { ino: 0, block: buffer.block() };
+            let place = Place {
+                ino: 0,
+                block: buffer.block(),
+            };
             self.damaged(place, &Corruption::AlreadyFree { bit }.into());
         }
         Ok(cleared)
@@ -173,14 +203,21 @@ impl SuperBlock {
 
     fn clear_inode(&self, inode: FreedInode) -> Result {
         let volume = self.data();
-        let place = Place { ino: inode.ino.into(), block: 0 };
+        let place = Place {
+            ino: inode.ino.into(),
+            block: 0,
+        };
         let geometry = &volume.disk.geometry;
-        let disk = geometry.inode_place(inode.ino).map_err(|error| self.damaged(place, &error))?;
+        let disk = geometry
+            .inode_place(inode.ino)
+            .map_err(|error| self.damaged(place, &error))?;
         let state = volume.space.group(disk.group)?;
         let _windows = volume.space.lock(disk.group)?;
         let buffer = self.inode_bitmap(disk.group)?;
         let bits = disk.index..disk.index.saturating_add(1);
-        buffer.change(|bytes| bitmap::give_back(bytes, bits)).map_err(|error| self.damaged(place, &error))?;
+        buffer
+            .change(|bytes| bitmap::give_back(bytes, bits))
+            .map_err(|error| self.damaged(place, &error))?;
         state.give_inode(inode.is_dir);
         space::add(&volume.space.directories, -i64::from(inode.is_dir));
         Ok(())

@@ -54,7 +54,11 @@ impl SuperBlock {
         let parent = geometry.inode_place(number).map_or(0, |place| place.group);
         let count = geometry.group_count();
         if is_dir {
-            let group = if number == ROOT_INO { self.top_group() } else { self.near_group(parent) };
+            let group = if number == ROOT_INO {
+                self.top_group()
+            } else {
+                self.near_group(parent)
+            };
             let found = group.and_then(|group| self.try_group(group, is_dir, failure));
             if found.is_some() {
                 return found;
@@ -69,7 +73,11 @@ impl SuperBlock {
     }
 
     fn usage(&self, group: u32) -> GroupUse {
-        self.data().space.group(group).map(space::Group::usage).unwrap_or_default()
+        self.data()
+            .space
+            .group(group)
+            .map(space::Group::usage)
+            .unwrap_or_default()
     }
 
     /// The group for a directory at the top of the tree: among those with room the one with the fewest directories.
@@ -117,10 +125,17 @@ impl SuperBlock {
             return Ok(None);
         };
         let ino = geometry.inode_number(group, bit);
-        let place = Place { ino: ino.into(), block: buffer.block() };
-        geometry.check_file_ino(ino).map_err(|error| self.damaged(place, &error))?;
+        let place = Place {
+            ino: ino.into(),
+            block: buffer.block(),
+        };
+        geometry
+            .check_file_ino(ino)
+            .map_err(|error| self.damaged(place, &error))?;
         let bits = bit..bit.checked_add(1).ok_or_else(EUCLEAN)?;
-        buffer.change(|bytes| bitmap::take(bytes, bits)).map_err(|error| self.damaged(place, &error))?;
+        buffer
+            .change(|bytes| bitmap::take(bytes, bits))
+            .map_err(|error| self.damaged(place, &error))?;
         state.take_inode(is_dir);
         space::add(&volume.space.directories, is_dir.into());
         Ok(Some(ino))

@@ -4,9 +4,9 @@
 
 use super::{
     attributes::Attributes,
+    children::Children,
     dir::Hints,
     flags, map,
-    children::Children,
     ondisk::{
         self,
         error::Corruption,
@@ -54,7 +54,7 @@ pub(crate) struct Node {
 impl Node {
     /// The data of an inode that has not been read.
     pub(super) fn new() -> impl PinInit<Self> {
-        pin_init!(Self { 
+        pin_init!(Self {
             map <- new_rwsem!(MapState::new()),
             runs <- RunCache::new(),
             attributes: Attributes::new(),
@@ -66,8 +66,15 @@ impl Node {
 
 /// The inode of that number, which a directory or the format itself names. `EUCLEAN` if it cannot be one.
 pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
-    let place = Place { ino: ino.into(), block: 0 };
-    sb.data().disk.geometry.check_file_ino(ino).map_err(|error| sb.damaged(place, &error))?;
+    let place = Place {
+        ino: ino.into(),
+        block: 0,
+    };
+    sb.data()
+        .disk
+        .geometry
+        .check_file_ino(ino)
+        .map_err(|error| sb.damaged(place, &error))?;
     match sb.iget(ino.into())? {
         Iget::Live(inode) => Ok(inode),
         Iget::New(inode) => read(sb, inode, ino, ondisk::inode::Inode::parse)
@@ -78,8 +85,15 @@ pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
 
 /// The inode of that number, which the list of orphans names, and what its `i_dtime` says.
 pub(super) fn get_orphan(sb: &SuperBlock, ino: u32) -> Result<(ARef<Inode>, u32)> {
-    let place = Place { ino: ino.into(), block: 0 };
-    sb.data().disk.geometry.check_file_ino(ino).map_err(|error| sb.damaged(place, &error))?;
+    let place = Place {
+        ino: ino.into(),
+        block: 0,
+    };
+    sb.data()
+        .disk
+        .geometry
+        .check_file_ino(ino)
+        .map_err(|error| sb.damaged(place, &error))?;
     match sb.iget(ino.into())? {
         Iget::Live(_) => {
             let error = Corruption::AlreadyInUse { bit: ino };
@@ -93,7 +107,11 @@ pub(super) fn get_orphan(sb: &SuperBlock, ino: u32) -> Result<(ARef<Inode>, u32)
 /// The inode of that number from a file handle, which may be out of date: `ESTALE` if there is no such file.
 pub(super) fn by_handle(sb: &SuperBlock, ino: u64) -> Result<ARef<Inode>> {
     let number = u32::try_from(ino).map_err(|_| ESTALE())?;
-    sb.data().disk.geometry.check_file_ino(number).map_err(|_| ESTALE())?;
+    sb.data()
+        .disk
+        .geometry
+        .check_file_ino(number)
+        .map_err(|_| ESTALE())?;
     match sb.iget(ino)? {
         Iget::Live(inode) => Ok(inode),
         Iget::New(inode) => read(sb, inode, number, ondisk::inode::Inode::parse)
@@ -118,7 +136,13 @@ impl Failure {
     pub(super) fn report(self, sb: &SuperBlock, ino: u32) -> Error {
         match self {
             Self::Io(error) => error,
-            Self::Disk(block, error) => sb.damaged(Place { ino: ino.into(), block }, &error),
+            Self::Disk(block, error) => sb.damaged(
+                Place {
+                    ino: ino.into(),
+                    block,
+                },
+                &error,
+            ),
         }
     }
 }
@@ -131,9 +155,17 @@ impl From<Error> for Failure {
 
 /// Where an inode stands in the inode table: the block, and the first byte there.
 pub(super) fn table_place(sb: &SuperBlock, ino: u32) -> Result<(u64, usize), Failure> {
-    let place = sb.data().disk.geometry.inode_place(ino).map_err(|error| Failure::Disk(0, error))?;
+    let place = sb
+        .data()
+        .disk
+        .geometry
+        .inode_place(ino)
+        .map_err(|error| Failure::Disk(0, error))?;
     let table = sb.data().group(place.group).ok_or(EUCLEAN())?.inode_table();
-    Ok((u64::from(table).saturating_add(place.table_block.into()), place.offset as usize))
+    Ok((
+        u64::from(table).saturating_add(place.table_block.into()),
+        place.offset as usize,
+    ))
 }
 
 /// What checks an inode's bytes.
@@ -148,7 +180,12 @@ fn read(
 ) -> Result<(ARef<Inode>, u32), Failure> {
     let (block, offset) = table_place(sb, ino)?;
     let buffer = sb.read(block).inspect_err(|_| {
-        pr_err!("{}: inode {}: block {}: cannot read the inode table\n", sb.id(), ino, block);
+        pr_err!(
+            "{}: inode {}: block {}: cannot read the inode table\n",
+            sb.id(),
+            ino,
+            block
+        );
     })?;
     let bytes = buffer.bytes().get(offset..).unwrap_or_default();
     let parsed = parse(bytes, ino, &sb.data().disk).map_err(|error| Failure::Disk(block, error))?;
@@ -157,7 +194,10 @@ fn read(
 }
 
 fn timestamp(time: Time) -> Timestamp {
-    Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
+    Timestamp {
+        seconds: time.seconds,
+        nanoseconds: time.nanoseconds,
+    }
 }
 
 /// Takes over what the disk says.
@@ -177,10 +217,19 @@ fn fill(sb: &SuperBlock, inode: &mut NewInode<Ext2>, disk: &ondisk::inode::Inode
     });
     let node = inode.data_mut().project();
     node.map.write().pointers = disk.map;
-    *node.attributes =
-        Attributes::of(disk.flags, disk.project, disk.attr_block, disk.extra_isize, disk.crtime);
+    *node.attributes = Attributes::of(
+        disk.flags,
+        disk.project,
+        disk.attr_block,
+        disk.extra_isize,
+        disk.crtime,
+    );
     let device = disk.device();
-    set_ops(inode, disk.kind, device.major.wrapping_shl(20) | device.minor);
+    set_ops(
+        inode,
+        disk.kind,
+        device.major.wrapping_shl(20) | device.minor,
+    );
     match disk.kind {
         Kind::Symlink => match disk.fast_symlink(sb.data().disk.geometry.block_size()) {
             Some(target) => inode.set_link(target),
@@ -211,17 +260,29 @@ pub(super) fn set_ops(inode: &mut NewInode<Ext2>, kind: Kind, device: u32) {
 }
 
 /// Reads the target of a symlink that has a block of its own.
-fn set_slow_link(sb: &SuperBlock, inode: &mut NewInode<Ext2>, disk: &ondisk::inode::Inode) -> Result {
+fn set_slow_link(
+    sb: &SuperBlock,
+    inode: &mut NewInode<Ext2>,
+    disk: &ondisk::inode::Inode,
+) -> Result {
     let block = le32(&disk.map, 0).unwrap_or(0);
-    let place = Place { ino: inode.ino(), block: block.into() };
-    sb.data().check_run(block, 1).map_err(|error| sb.damaged(place, &error))?;
+    let place = Place {
+        ino: inode.ino(),
+        block: block.into(),
+    };
+    sb.data()
+        .check_run(block, 1)
+        .map_err(|error| sb.damaged(place, &error))?;
     let buffer = map::read_metadata(sb, place.ino, place.block)?;
     let len = usize::try_from(disk.size)?;
     match buffer.bytes().get(..len) {
         Some(target) if !target.contains(&0) => inode.set_link(target),
         _ => {
             let limit = sb.data().disk.geometry.block_size().into();
-            let error = ondisk::error::Corruption::SymlinkTarget { size: disk.size, limit };
+            let error = ondisk::error::Corruption::SymlinkTarget {
+                size: disk.size,
+                limit,
+            };
             Err(sb.damaged(place, &error.into()))
         }
     }

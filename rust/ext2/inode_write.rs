@@ -22,11 +22,17 @@ use kernel::prelude::*;
 
 /// The 32 bits in which the format keeps a device number's two parts: 12 bits of major, 20 of minor.
 pub(super) fn device(number: u32) -> ondisk::inode::Device {
-    ondisk::inode::Device { major: number >> 20, minor: number & 0xf_ffff }
+    ondisk::inode::Device {
+        major: number >> 20,
+        minor: number & 0xf_ffff,
+    }
 }
 
 pub(super) fn time(stamp: Timestamp) -> Time {
-    Time { seconds: stamp.seconds, nanoseconds: stamp.nanoseconds }
+    Time {
+        seconds: stamp.seconds,
+        nanoseconds: stamp.nanoseconds,
+    }
 }
 
 /// Where the inode stands in the table: the block, and the first byte there.
@@ -37,7 +43,12 @@ fn place(sb: &SuperBlock, ino: u32) -> Result<(u64, usize)> {
 /// Reads the block of the inode table.
 fn table_block(sb: &SuperBlock, ino: u32, block: u64) -> Result<Buffer> {
     sb.read(block).inspect_err(|_| {
-        pr_err!("{}: inode {}: block {}: cannot read the inode table\n", sb.id(), ino, block);
+        pr_err!(
+            "{}: inode {}: block {}: cannot read the inode table\n",
+            sb.id(),
+            ino,
+            block
+        );
     })
 }
 
@@ -102,7 +113,15 @@ pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buf
             true => image.encode_new(bytes, disk),
             false => image.encode(bytes, disk),
         })
-        .map_err(|error| sb.damaged(Place { ino: ino.into(), block }, &error))?;
+        .map_err(|error| {
+            sb.damaged(
+                Place {
+                    ino: ino.into(),
+                    block,
+                },
+                &error,
+            )
+        })?;
     if fresh {
         attributes.set_fresh(false);
     }
@@ -162,7 +181,12 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
         inode.data().attributes.take_stored();
         buffer.write().inspect_err(|_| {
             let block = buffer.block();
-            pr_err!("{}: inode {}: block {}: cannot write the inode\n", inode.sb().id(), inode.ino(), block);
+            pr_err!(
+                "{}: inode {}: block {}: cannot write the inode\n",
+                inode.sb().id(),
+                inode.ino(),
+                block
+            );
         })?;
     }
     Ok(())
@@ -175,9 +199,17 @@ pub(super) fn evict(inode: &Inode) {
         return;
     }
     let deletes = inode.links() == 0 && (!sb.is_read_only() || sb.data().orphans.is_reclaiming());
-    let done = if deletes { delete(inode) } else { settle(inode) };
+    let done = if deletes {
+        delete(inode)
+    } else {
+        settle(inode)
+    };
     if done.is_err() {
-        pr_err!("{}: inode {}: not written completely; run e2fsck\n", sb.id(), inode.ino());
+        pr_err!(
+            "{}: inode {}: not written completely; run e2fsck\n",
+            sb.id(),
+            inode.ino()
+        );
     }
 }
 

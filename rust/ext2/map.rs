@@ -93,9 +93,15 @@ fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Res
         }
         // What is wrong there is found, and told, when somebody asks for it.
         let left = if scattered { useful } else { limit }.wrapping_sub(at);
-        run = walk.run_at(pointers, index.wrapping_add(at), block.wrapping_add(at), left);
+        run = walk.run_at(
+            pointers,
+            index.wrapping_add(at),
+            block.wrapping_add(at),
+            left,
+        );
     }
-    node.runs.remember(epoch, found.get(..count).unwrap_or_default());
+    node.runs
+        .remember(epoch, found.get(..count).unwrap_or_default());
     Ok(first)
 }
 
@@ -135,14 +141,24 @@ pub(super) fn look_up(inode: &Inode, state: &MapState, first: u64, max: u64) -> 
         Found::Nothing(until) => {
             let room = u64::from(until.saturating_sub(block)).max(1);
             let run = walk.map(&state.pointers, first, max.min(room))?;
-            Ok(Run { len: run.len.min(room), ..run })
+            Ok(Run {
+                len: run.len.min(room),
+                ..run
+            })
         }
     }
 }
 
 /// Reads a metadata block of an inode; a failure is logged.
 pub(super) fn read_metadata(sb: &SuperBlock, ino: u64, block: u64) -> Result<Buffer> {
-    sb.read(block).inspect_err(|_| pr_err!("{}: inode {}: block {}: cannot read metadata\n", sb.id(), ino, block))
+    sb.read(block).inspect_err(|_| {
+        pr_err!(
+            "{}: inode {}: block {}: cannot read metadata\n",
+            sb.id(),
+            ino,
+            block
+        )
+    })
 }
 
 /// A walk down the pointers of one inode.
@@ -155,13 +171,19 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk over the pointers of `inode`.
     pub(super) fn new(inode: &'a Inode) -> Self {
-        Self { sb: inode.sb(), ino: inode.ino(), bits: inode.block_bits() }
+        Self {
+            sb: inode.sb(),
+            ino: inode.ino(),
+            bits: inode.block_bits(),
+        }
     }
 
     /// The run from file block `first` on; see [`BlockMap::map`].
     pub(super) fn map(&self, root: &[u8], first: u64, max: u64) -> Result<Run> {
         let path = Path::to(first, self.bits).ok_or(EFBIG)?;
-        let max = u32::try_from(max).unwrap_or(u32::MAX).clamp(1, path.run_limit());
+        let max = u32::try_from(max)
+            .unwrap_or(u32::MAX)
+            .clamp(1, path.run_limit());
         let mut leaf: Option<Buffer> = None;
         for (level, index) in path.offsets().iter().enumerate() {
             let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
@@ -187,7 +209,12 @@ impl<'a> Walk<'a> {
         for (level, index) in path.offsets().iter().take(path.depth()).enumerate() {
             let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
             match pointer(pointers, *index) {
-                0 => return Ok(Leaf::Hole(hole(block.into(), path.hole_len(block.into(), level, self.bits)))),
+                0 => {
+                    return Ok(Leaf::Hole(hole(
+                        block.into(),
+                        path.hole_len(block.into(), level, self.bits),
+                    )))
+                }
                 pointer => {
                     self.check(pointer, 1)?;
                     leaf = Some(read_metadata(self.sb, self.ino, pointer.into())?);
@@ -195,11 +222,22 @@ impl<'a> Walk<'a> {
             }
         }
         let index = path.offset(path.depth()).unwrap_or(0);
-        Ok(Leaf::Pointers { leaf: leaf.ok_or(EIO)?, index, limit: path.run_limit() })
+        Ok(Leaf::Pointers {
+            leaf: leaf.ok_or(EIO)?,
+            index,
+            limit: path.run_limit(),
+        })
     }
 
     /// The run that begins at pointer `index`, which is that of file block `block`; at most `limit` blocks.
-    fn leaf_run(&self, root: &[u8], pointers: &[u8], index: u32, block: u32, limit: u32) -> Result<Run> {
+    fn leaf_run(
+        &self,
+        root: &[u8],
+        pointers: &[u8],
+        index: u32,
+        block: u32,
+        limit: u32,
+    ) -> Result<Run> {
         let path = Path::to(block.into(), self.bits).ok_or(EFBIG)?;
         let run = path::pointer_run(pointers, index, limit).ok_or(EIO)?;
         self.checked_run(root, &path, block.into(), run)
@@ -208,8 +246,16 @@ impl<'a> Walk<'a> {
     /// How many blocks right before pointer `index`, which leads to block `disk`, belong to its run.
     fn before(&self, pointers: &[u8], index: u32, disk: u32) -> u32 {
         let count = path::run_before(pointers, index);
-        let sound = self.sb.data().check_run(disk.wrapping_sub(count), count).is_ok();
-        if sound { count } else { 0 }
+        let sound = self
+            .sb
+            .data()
+            .check_run(disk.wrapping_sub(count), count)
+            .is_ok();
+        if sound {
+            count
+        } else {
+            0
+        }
     }
 
     /// The same, `None` where something is wrong with it.
@@ -221,7 +267,12 @@ impl<'a> Walk<'a> {
                 (plan::Place::Mapped(block.into()), len)
             }
         };
-        Some(Run { first: block.into(), len: len.into(), place, boundary: false })
+        Some(Run {
+            first: block.into(),
+            len: len.into(),
+            place,
+            boundary: false,
+        })
     }
 
     /// A run found among the pointers of a leaf.
@@ -235,7 +286,12 @@ impl<'a> Walk<'a> {
         };
         let next = first.saturating_add(len.into());
         let boundary = len == path.run_limit() && self.needs_read(root, next);
-        Ok(Run { first, len: len.into(), place, boundary })
+        Ok(Run {
+            first,
+            len: len.into(),
+            place,
+            boundary,
+        })
     }
 
     /// Whether mapping `block` has to read pointers from the disk.
@@ -259,8 +315,14 @@ impl<'a> Walk<'a> {
 
     /// Refuses pointers that no file can have.
     pub(super) fn check(&self, block: u32, len: u32) -> Result {
-        let place = Place { ino: self.ino, block: block.into() };
-        self.sb.data().check_run(block, len).map_err(|error| self.sb.damaged(place, &error))
+        let place = Place {
+            ino: self.ino,
+            block: block.into(),
+        };
+        self.sb
+            .data()
+            .check_run(block, len)
+            .map_err(|error| self.sb.damaged(place, &error))
     }
 }
 
@@ -270,5 +332,10 @@ pub(super) fn pointer(pointers: &[u8], index: u32) -> u32 {
 }
 
 fn hole(first: u64, len: u64) -> Run {
-    Run { first, len: len.max(1), place: plan::Place::Hole, boundary: false }
+    Run {
+        first,
+        len: len.max(1),
+        place: plan::Place::Hole,
+        boundary: false,
+    }
 }

@@ -58,13 +58,13 @@ mod orphan;
 // As above.
 #[allow(unreachable_pub)]
 mod overlay;
-mod regular;
 mod quarantine;
 mod record;
+mod regular;
+mod runs;
 mod space;
 mod state;
 mod trim;
-mod runs;
 mod volume;
 mod zones;
 

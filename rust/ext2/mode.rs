@@ -22,10 +22,13 @@ use kernel::prelude::*;
 pub(super) fn begin(sb: &SuperBlock, first: bool) -> Result {
     let record = &sb.data().record;
     record.begin(first);
-    record.write().and_then(|()| sb.flush_device()).inspect_err(|_| {
-        record.abandon();
-        pr_err!("{}: cannot write the superblock\n", sb.id());
-    })?;
+    record
+        .write()
+        .and_then(|()| sb.flush_device())
+        .inspect_err(|_| {
+            record.abandon();
+            pr_err!("{}: cannot write the superblock\n", sb.id());
+        })?;
     if first {
         warn_unchecked(sb);
         reclaim_orphans(sb);
@@ -38,7 +41,8 @@ fn warn_unchecked(sb: &SuperBlock) {
     let disk = &sb.data().disk;
     let since = task::wall_seconds().saturating_sub(disk.last_check);
     let due = disk.check_interval != 0 && since >= disk.check_interval.into();
-    let often = u16::try_from(disk.max_mount_count).is_ok_and(|max| max > 0 && disk.mount_count >= max);
+    let often =
+        u16::try_from(disk.max_mount_count).is_ok_and(|max| max > 0 && disk.mount_count >= max);
     let why = match disk.state {
         state if state & STATE_ERROR != 0 => "it has errors",
         state if state & STATE_VALID == 0 => "it was not cleanly unmounted",
@@ -100,7 +104,11 @@ pub(super) fn put(sb: &SuperBlock) {
         return;
     }
     if let Err(error) = end(sb) {
-        pr_err!("{}: not cleanly unmounted (error {}): run e2fsck\n", sb.id(), error.to_errno());
+        pr_err!(
+            "{}: not cleanly unmounted (error {}): run e2fsck\n",
+            sb.id(),
+            error.to_errno()
+        );
     }
 }
 
@@ -125,7 +133,10 @@ pub(super) fn reconfigure(sb: &SuperBlock, options: &Options, read_only: bool) -
     }
     // The superblock in use stays the one that was mounted.
     let super_block = volume.options().super_block;
-    volume.set_options(&Options { super_block, ..*options });
+    volume.set_options(&Options {
+        super_block,
+        ..*options
+    });
     Ok(())
 }
 
@@ -133,7 +144,11 @@ fn check_writable(sb: &SuperBlock) -> Result {
     sb.check_live()?;
     let blocking = sb.data().disk.features.blocking_write();
     if !blocking.is_empty() {
-        pr_err!("{}: stays read-only because of the features {}\n", sb.id(), format_args!("{blocking}"));
+        pr_err!(
+            "{}: stays read-only because of the features {}\n",
+            sb.id(),
+            format_args!("{blocking}")
+        );
         return Err(EROFS);
     }
     if sb.is_device_read_only() {

@@ -56,20 +56,39 @@ impl FileSystem for Ext2 {
         let disk = read_superblock(sb, place)?;
         let geometry = &disk.geometry;
         sb.set_block_size(geometry.block_size()).inspect_err(|_| {
-            pr_err!("{}: the device cannot do blocks of {} bytes\n", sb.id(), geometry.block_size());
+            pr_err!(
+                "{}: the device cannot do blocks of {} bytes\n",
+                sb.id(),
+                geometry.block_size()
+            );
         })?;
         choose_mode(sb, &disk);
         let own_block = u32::try_from(place >> geometry.block_bits())?;
         let groups = read_groups(sb, geometry, own_block)?;
         let large_inodes = disk.new_extra_isize != 0;
-        let max = if large_inodes { time::MAX_SECONDS_LARGE } else { time::MAX_SECONDS_SMALL };
-        sb.set_limits(STATFS_MAGIC, path::max_file_size(geometry.block_bits()), MAX_LINKS);
-        sb.set_times(time::MIN_SECONDS, max, if large_inodes { 1 } else { 1_000_000_000 });
+        let max = if large_inodes {
+            time::MAX_SECONDS_LARGE
+        } else {
+            time::MAX_SECONDS_SMALL
+        };
+        sb.set_limits(
+            STATFS_MAGIC,
+            path::max_file_size(geometry.block_bits()),
+            MAX_LINKS,
+        );
+        sb.set_times(
+            time::MIN_SECONDS,
+            max,
+            if large_inodes { 1 } else { 1_000_000_000 },
+        );
         sb.set_uuid(disk.uuid);
         sb.enable_cgroup_writeback();
         let record = sb.read(own_block.into())?;
         let offset = usize::try_from(place & u64::from(geometry.block_size().saturating_sub(1)))?;
-        Ok(KBox::new(Volume::new(disk, *options, groups, record, offset)?, GFP_KERNEL)?)
+        Ok(KBox::new(
+            Volume::new(disk, *options, groups, record, offset)?,
+            GFP_KERNEL,
+        )?)
     }
 
     fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
@@ -106,7 +125,10 @@ fn read_superblock(sb: &NewSuperBlock<Ext2>, place: u64) -> Result<Superblock> {
     let end = place.saturating_add(SUPERBLOCK_SIZE as u64);
     if end > sb.device_bytes() {
         if !sb.is_silent() {
-            pr_err!("{}: not mounted: the device ends before the superblock\n", sb.id());
+            pr_err!(
+                "{}: not mounted: the device ends before the superblock\n",
+                sb.id()
+            );
         }
         return Err(EINVAL);
     }
@@ -126,7 +148,11 @@ fn choose_mode(sb: &NewSuperBlock<Ext2>, disk: &Superblock) {
     }
     let blocking = disk.features.blocking_write();
     if !blocking.is_empty() {
-        pr_notice!("{}: mounted read-only because of the features {}\n", sb.id(), format_args!("{blocking}"));
+        pr_notice!(
+            "{}: mounted read-only because of the features {}\n",
+            sb.id(),
+            format_args!("{blocking}")
+        );
     } else if sb.is_device_read_only() {
         pr_notice!("{}: mounted read-only, as the device is\n", sb.id());
     } else {
@@ -136,19 +162,30 @@ fn choose_mode(sb: &NewSuperBlock<Ext2>, disk: &Superblock) {
 }
 
 /// Reads and checks all group descriptors. `own_block` is the block of the superblock in use.
-fn read_groups(sb: &NewSuperBlock<Ext2>, geometry: &Geometry, own_block: u32) -> Result<KVVec<GroupDesc>> {
+fn read_groups(
+    sb: &NewSuperBlock<Ext2>,
+    geometry: &Geometry,
+    own_block: u32,
+) -> Result<KVVec<GroupDesc>> {
     let mut groups = KVVec::with_capacity(geometry.group_count() as usize, GFP_KERNEL)?;
     for desc_block in 0..geometry.desc_blocks() {
         let block = geometry.desc_block(desc_block, own_block);
         let buffer = sb.read(block.into()).inspect_err(|_| {
-            pr_err!("{}: not mounted: block {}: cannot read the group descriptors\n", sb.id(), block);
+            pr_err!(
+                "{}: not mounted: block {}: cannot read the group descriptors\n",
+                sb.id(),
+                block
+            );
         })?;
         let first = desc_block.saturating_mul(geometry.desc_per_block());
-        let end = first.saturating_add(geometry.desc_per_block()).min(geometry.group_count());
+        let end = first
+            .saturating_add(geometry.desc_per_block())
+            .min(geometry.group_count());
         for group in first..end {
             let (_, offset) = geometry.desc_place(group);
             let bytes = buffer.bytes().get(offset as usize..).unwrap_or_default();
-            let desc = GroupDesc::parse(bytes, group, geometry).map_err(|error| refuse(sb, error))?;
+            let desc =
+                GroupDesc::parse(bytes, group, geometry).map_err(|error| refuse(sb, error))?;
             groups.push(desc, GFP_KERNEL)?;
         }
     }
@@ -163,7 +200,11 @@ impl SuperOperations for Ext2 {
         let volume = sb.data();
         let disk = &volume.disk;
         let (free, free_inodes) = sb.free_counts();
-        let overhead = if volume.options().count_all_blocks { 0 } else { volume.overhead };
+        let overhead = if volume.options().count_all_blocks {
+            0
+        } else {
+            volume.overhead
+        };
         let id = u128::from_le_bytes(disk.uuid);
         stat.set_id((id >> 64) as u64 ^ id as u64);
         stat.set(&Usage {
@@ -180,7 +221,11 @@ impl SuperOperations for Ext2 {
 
     fn sync(sb: &SuperBlock, wait: bool) -> Result {
         // What can be started without waiting is started by the kernel before the call that waits.
-        if wait { mode::sync(sb) } else { Ok(()) }
+        if wait {
+            mode::sync(sb)
+        } else {
+            Ok(())
+        }
     }
 
     fn freeze(sb: &SuperBlock) -> Result {

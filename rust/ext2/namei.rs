@@ -68,7 +68,12 @@ pub(super) fn create(dir: &Inode, name: &[u8], what: &New<'_>) -> Result<NewInod
 }
 
 /// Makes a symbolic link.
-pub(super) fn symlink(dir: &Inode, name: &[u8], target: &[u8], idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
+pub(super) fn symlink(
+    dir: &Inode,
+    name: &[u8],
+    target: &[u8],
+    idmap: IdMap<'_>,
+) -> Result<NewInode<Ext2>> {
     dir.sb().check_live()?;
     enter(dir, name, create::symlink(dir, target, idmap)?)
 }
@@ -104,7 +109,9 @@ fn check_project(dir: &Inode, inode: &Inode) -> Result {
 
 /// The entry of `inode` in `dir`. `ENOENT` if there is none: the directory is damaged, or changed under the VFS.
 fn entry(dir: &Dir<'_>, name: &[u8], inode: &Inode) -> Result<Entry> {
-    dir.find(name)?.filter(|entry| u64::from(entry.ino) == inode.ino()).ok_or(ENOENT)
+    dir.find(name)?
+        .filter(|entry| u64::from(entry.ino) == inode.ino())
+        .ok_or(ENOENT)
 }
 
 /// A name of `inode` is gone.

@@ -8,8 +8,8 @@ use crate::{
     vfs::{
         dir::DirEmitter,
         file::File,
-        fileattr::FileAttr,
         file_ops::{FileOperations, SyncRange},
+        fileattr::FileAttr,
         idmap::IdMap,
         inode::{NewInode, Timestamp},
         inode_ops::{InodeOperations, New, Rename},
@@ -24,7 +24,10 @@ use kernel::{prelude::*, sync::aref::ARef, uaccess::UserPtr};
 fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
     let node = inode.data();
     if let Some(time) = node.attributes.created {
-        stat.set_created(Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds });
+        stat.set_created(Timestamp {
+            seconds: time.seconds,
+            nanoseconds: time.nanoseconds,
+        });
     }
     stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
 }
@@ -92,7 +95,12 @@ impl InodeOperations for DirectoryInode {
         namei::create(dir, name, what)
     }
 
-    fn symlink(dir: &Inode, name: &[u8], target: &[u8], idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
+    fn symlink(
+        dir: &Inode,
+        name: &[u8],
+        target: &[u8],
+        idmap: IdMap<'_>,
+    ) -> Result<NewInode<Ext2>> {
         namei::symlink(dir, name, target, idmap)
     }
 

@@ -50,8 +50,8 @@ impl Options {
             b"discard" => self.discard = true,
             b"nodiscard" => self.discard = false,
             // Accepted because /etc/fstab has them; what they asked for is always so, or never was.
-            b"nocheck" | b"debug" | b"nouid32" | b"orlov" | b"oldalloc" | b"nobh" | b"reservation"
-            | b"noreservation" => {}
+            b"nocheck" | b"debug" | b"nouid32" | b"orlov" | b"oldalloc" | b"nobh"
+            | b"reservation" | b"noreservation" => {}
             _ => return Err(ENOPARAM),
         }
         value.flag()

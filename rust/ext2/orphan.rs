@@ -40,8 +40,14 @@ pub(crate) struct Orphans {
 impl Orphans {
     /// An empty list. Fails with `ENOMEM`.
     pub(super) fn new() -> Result<Self> {
-        let list = List { newest: 0, members: RBTree::new() };
-        Ok(Self { list: KBox::pin_init(new_mutex!(list), GFP_KERNEL)?, reclaiming: Atomic::new(false) })
+        let list = List {
+            newest: 0,
+            members: RBTree::new(),
+        };
+        Ok(Self {
+            list: KBox::pin_init(new_mutex!(list), GFP_KERNEL)?,
+            reclaiming: Atomic::new(false),
+        })
     }
 
     /// Whether those of an earlier mount are being deleted.
@@ -51,7 +57,11 @@ impl Orphans {
 
     /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
     pub(super) fn older_than(&self, ino: u32) -> u32 {
-        self.list.lock().members.get(&ino).map_or(0, |links| links.older)
+        self.list
+            .lock()
+            .members
+            .get(&ino)
+            .map_or(0, |links| links.older)
     }
 
     /// Puts an inode on the list, once; `publish` is told the new beginning of the list. Fails with `ENOMEM`.
@@ -61,7 +71,8 @@ impl Orphans {
             return Ok(());
         }
         let older = list.newest;
-        list.members.try_create_and_insert(ino, Links { newer: 0, older }, GFP_KERNEL)?;
+        list.members
+            .try_create_and_insert(ino, Links { newer: 0, older }, GFP_KERNEL)?;
         if let Some(links) = list.members.get_mut(&older) {
             links.newer = ino;
         }
@@ -92,7 +103,9 @@ impl Orphans {
 /// Puts an inode without links on the list, before it is written. Fails with `ENOMEM`.
 pub(super) fn add(inode: &Inode) -> Result {
     let sb = inode.sb();
-    sb.data().orphans.add(u32::try_from(inode.ino())?, |newest| publish(sb, newest))
+    sb.data()
+        .orphans
+        .add(u32::try_from(inode.ino())?, |newest| publish(sb, newest))
 }
 
 /// Has the superblock say where the list begins. The list's lock is held, so that the last word is the right one.
@@ -104,10 +117,18 @@ fn publish(sb: &SuperBlock, newest: u32) {
 /// is still open, written, because another follows it now. Sleeps; `EIO`.
 pub(super) fn remove(inode: &Inode) -> Result {
     let sb = inode.sb();
-    let Some(newer) = sb.data().orphans.remove(u32::try_from(inode.ino())?, |newest| publish(sb, newest)) else {
+    let Some(newer) = sb
+        .data()
+        .orphans
+        .remove(u32::try_from(inode.ino())?, |newest| publish(sb, newest))
+    else {
         return Ok(());
     };
-    let newer = if newer == 0 { None } else { sb.find_inode(newer.into()) };
+    let newer = if newer == 0 {
+        None
+    } else {
+        sb.find_inode(newer.into())
+    };
     if let Some(newer) = newer {
         newer.mark_dirty();
     }
@@ -132,8 +153,17 @@ fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
         inode.mark_dirty();
     }
     if next == ino {
-        let error = super::ondisk::error::Corruption::InodeOutOfRange { ino: next, limit: ino };
-        return Err(sb.damaged(Place { ino: ino.into(), block: 0 }, &error.into()));
+        let error = super::ondisk::error::Corruption::InodeOutOfRange {
+            ino: next,
+            limit: ino,
+        };
+        return Err(sb.damaged(
+            Place {
+                ino: ino.into(),
+                block: 0,
+            },
+            &error.into(),
+        ));
     }
     Ok(next)
 }

@@ -55,7 +55,11 @@ impl<T: Clone + PartialEq> Extent<T> {
     /// The part of the extent in `range`; `None` if there is none.
     fn part(&self, range: &Range<u32>) -> Option<Self> {
         let first = self.first.max(range.start);
-        let len = self.end().min(range.end).checked_sub(first).filter(|len| *len > 0)?;
+        let len = self
+            .end()
+            .min(range.end)
+            .checked_sub(first)
+            .filter(|len| *len > 0)?;
         let state = self.state.advanced(first.saturating_sub(self.first));
         Some(Self { first, len, state })
     }
@@ -134,7 +138,10 @@ impl<S> Overlay<S> {
         S: Store<Extent<T>>,
     {
         self.extents.reserve(1)?;
-        let index = self.extents.items().partition_point(|extent| extent.end() <= new.first);
+        let index = self
+            .extents
+            .items()
+            .partition_point(|extent| extent.end() <= new.first);
         self.extents.insert(index, new);
         self.merge(index);
         if let Some(before) = index.checked_sub(1) {
@@ -154,7 +161,10 @@ impl<S> Overlay<S> {
     {
         // Cutting a piece out of the middle of an extent leaves two.
         self.extents.reserve(1)?;
-        let mut index = self.extents.items().partition_point(|extent| extent.end() <= range.start);
+        let mut index = self
+            .extents
+            .items()
+            .partition_point(|extent| extent.end() <= range.start);
         while let Some(extent) = self.extents.items().get(index).cloned() {
             let Some(piece) = extent.part(&range) else {
                 break;

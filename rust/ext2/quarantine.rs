@@ -29,7 +29,10 @@ pub(super) struct Quarantine {
 impl Quarantine {
     /// Nothing waits.
     pub(super) fn new() -> Self {
-        Self { runs: KVVec::new(), inodes: KVVec::new() }
+        Self {
+            runs: KVVec::new(),
+            inodes: KVVec::new(),
+        }
     }
 
     /// Whether nothing waits.

@@ -36,7 +36,9 @@ struct Inner {
 impl Inner {
     fn change<R>(&self, apply: impl FnOnce(&mut RawSuperblockMut<'_>) -> R) -> Option<R> {
         let range = self.offset..self.offset.saturating_add(SUPERBLOCK_SIZE);
-        self.buffer.change_range(range, |bytes| RawSuperblockMut::new(bytes).map(|mut raw| apply(&mut raw)))
+        self.buffer.change_range(range, |bytes| {
+            RawSuperblockMut::new(bytes).map(|mut raw| apply(&mut raw))
+        })
     }
 
     fn get<V: Value>(&self, field: Field<SuperblockLayout, V>) -> V {
@@ -48,8 +50,15 @@ impl Inner {
 impl Record {
     /// The superblock at byte `offset` of its block.
     pub(super) fn new(buffer: Buffer, offset: usize) -> Result<Pin<KBox<Self>>> {
-        let inner = Inner { buffer, offset, before: None };
-        KBox::pin_init(pin_init!(Self { inner <- new_mutex!(inner, "rext2_superblock") }), GFP_KERNEL)
+        let inner = Inner {
+            buffer,
+            offset,
+            before: None,
+        };
+        KBox::pin_init(
+            pin_init!(Self { inner <- new_mutex!(inner, "rext2_superblock") }),
+            GFP_KERNEL,
+        )
     }
 
     /// Changes the superblock's (then dirty) buffer.
@@ -65,7 +74,13 @@ impl Record {
         }
         inner.before = Some(inner.get(S_STATE));
         let now = task::wall_seconds();
-        inner.change(|raw| if first { raw.begin_mount(now) } else { raw.resume_mount(now) });
+        inner.change(|raw| {
+            if first {
+                raw.begin_mount(now)
+            } else {
+                raw.resume_mount(now)
+            }
+        });
     }
 
     /// Notes that the volume is not in use any more. Nothing is dirty but what is still in its buffers.

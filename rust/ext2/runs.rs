@@ -79,7 +79,10 @@ impl RunCache {
     pub(super) fn find(&self, block: u32) -> Hit {
         let mut runs = self.runs.lock();
         let Some((index, run)) = runs.search(block) else {
-            return Hit::Miss { epoch: runs.epoch, scattered: runs.scattered };
+            return Hit::Miss {
+                epoch: runs.epoch,
+                scattered: runs.scattered,
+            };
         };
         runs.last = index;
         runs.hits = runs.hits.saturating_add(1);
@@ -90,7 +93,11 @@ impl RunCache {
             place: Place::Mapped(run.disk.wrapping_add(into).into()),
             boundary: false,
         };
-        if run.last_of_leaf { Hit::LastOfLeaf(rest) } else { Hit::Run(rest) }
+        if run.last_of_leaf {
+            Hit::LastOfLeaf(rest)
+        } else {
+            Hit::Run(rest)
+        }
     }
 
     /// Makes room for what [`remember`](Self::remember) will keep; without memory it keeps nothing.
@@ -155,8 +162,8 @@ impl Runs {
             let run = self.known.get(index).copied()?;
             (run.first <= block && block < run.end()).then_some((index, run))
         };
-        at(self.last).or_else(|| at(self.last.wrapping_add(1))).or_else(|| {
-            at(self.known.partition_point(|run| run.end() <= block))
-        })
+        at(self.last)
+            .or_else(|| at(self.last.wrapping_add(1)))
+            .or_else(|| at(self.known.partition_point(|run| run.end() <= block)))
     }
 }

@@ -60,7 +60,10 @@ pub(super) struct Count {
 
 impl Count {
     fn new(free: u32) -> Self {
-        Self { free: Atomic::new(free), trust: Atomic::new(Trust::Unknown as u32) }
+        Self {
+            free: Atomic::new(free),
+            trust: Atomic::new(Trust::Unknown as u32),
+        }
     }
 
     /// Clear bits that can be taken.

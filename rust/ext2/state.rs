@@ -86,7 +86,10 @@ impl MapState {
 
     /// Whether contents are on their way to blocks that the pointers do not know.
     pub(super) fn is_on_its_way(&self) -> bool {
-        self.overlay.extents().iter().any(|extent| matches!(extent.state, State::Submitted(..)))
+        self.overlay
+            .extents()
+            .iter()
+            .any(|extent| matches!(extent.state, State::Submitted(..)))
     }
 
     /// Whether nothing is ahead of the pointers.

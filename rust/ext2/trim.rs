@@ -47,7 +47,11 @@ fn fitrim(sb: &SuperBlock, argument: UserPtr) -> Result {
         *word = reader.read()?;
     }
     let [start, len, min_len] = words;
-    let trimmed = sb.trim(&TrimRange { start, len, min_len })?;
+    let trimmed = sb.trim(&TrimRange {
+        start,
+        len,
+        min_len,
+    })?;
     for word in [start, trimmed, min_len] {
         writer.write(&word)?;
     }
@@ -58,7 +62,9 @@ fn shutdown(sb: &SuperBlock, argument: UserPtr) -> Result {
     if !task::is_administrator() {
         return Err(EPERM);
     }
-    let how = UserSlice::new(argument, size_of::<u32>()).reader().read::<u32>()?;
+    let how = UserSlice::new(argument, size_of::<u32>())
+        .reader()
+        .read::<u32>()?;
     match how {
         SHUTDOWN_FROZEN => sb.while_frozen(|| sb.data().shut_down())?,
         SHUTDOWN_SYNCED => {
@@ -84,18 +90,25 @@ impl SuperBlock {
         let bits = geometry.block_bits() & 63;
         let end = range.start.saturating_add(range.len) >> bits;
         let start = u32::try_from(range.start >> bits).map_err(|_| EINVAL)?;
-        let least = range.min_len.max(granularity).saturating_add((1 << bits) - 1) >> bits;
+        let least = range
+            .min_len
+            .max(granularity)
+            .saturating_add((1 << bits) - 1)
+            >> bits;
         let least = u32::try_from(least).map_err(|_| EINVAL)?;
         let impossible = least > geometry.blocks_per_group() || start >= geometry.blocks_count();
         if impossible || range.len >> bits == 0 {
             return Err(EINVAL);
         }
-        let end = u32::try_from(end).unwrap_or(u32::MAX).min(geometry.blocks_count());
+        let end = u32::try_from(end)
+            .unwrap_or(u32::MAX)
+            .min(geometry.blocks_count());
         let mut trimmed = 0u64;
         for group in 0..geometry.group_count() {
             let first = geometry.group_first_block(group);
             let last = first.saturating_add(geometry.group_blocks(group));
-            let inside = start.max(first).saturating_sub(first)..end.min(last).saturating_sub(first);
+            let inside =
+                start.max(first).saturating_sub(first)..end.min(last).saturating_sub(first);
             if !inside.is_empty() {
                 trimmed = trimmed.saturating_add(self.trim_group(group, inside, least)?);
             }

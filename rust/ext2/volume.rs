@@ -94,7 +94,9 @@ impl Volume {
         let in_group = |(group, desc): (usize, &GroupDesc)| {
             let first = geometry.group_first_block(group as u32);
             let end = first.saturating_add(geometry.group_blocks(group as u32));
-            desc.ranges().iter().all(|(start, len)| *start >= first && start.saturating_add(*len) <= end)
+            desc.ranges()
+                .iter()
+                .all(|(start, len)| *start >= first && start.saturating_add(*len) <= end)
         };
         let scattered = !groups.iter().enumerate().all(in_group);
         let per_group = u64::from(geometry.inode_table_blocks()).saturating_add(2);
@@ -163,13 +165,21 @@ impl Volume {
         let geometry = &self.disk.geometry;
         geometry.check_data_run(block, len)?;
         let last = block.saturating_add(len.saturating_sub(1));
-        let taken = |group: u32| self.group(group).is_some_and(|desc| desc.contains(block, len));
+        let taken = |group: u32| {
+            self.group(group)
+                .is_some_and(|desc| desc.contains(block, len))
+        };
         let on_metadata = match (geometry.block_place(block), geometry.block_place(last)) {
             (Some((first, _)), Some((end, _))) if !self.scattered => (first..=end).any(taken),
             _ => (0..geometry.group_count()).any(taken),
         };
         if on_metadata || geometry.overlaps_reserved(block, len) {
-            return Err(Corruption::BlockOutOfRange { block, len, limit: geometry.blocks_count() }.into());
+            return Err(Corruption::BlockOutOfRange {
+                block,
+                len,
+                limit: geometry.blocks_count(),
+            }
+            .into());
         }
         Ok(())
     }
@@ -207,7 +217,10 @@ impl SuperBlock {
         match count.cmp(&MAX_REPORTS) {
             Ordering::Less => pr_err!("{}: {}\n", self.id(), line),
             Ordering::Equal => {
-                pr_err!("{}: damaged in more places; no more are logged\n", self.id());
+                pr_err!(
+                    "{}: damaged in more places; no more are logged\n",
+                    self.id()
+                );
             }
             Ordering::Greater => {}
         }
@@ -215,6 +228,10 @@ impl SuperBlock {
 
     /// Fails with `EIO` if the volume is cut off from its device.
     pub(super) fn check_live(&self) -> Result {
-        if self.data().is_shut_down() { Err(EIO) } else { Ok(()) }
+        if self.data().is_shut_down() {
+            Err(EIO)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -20,7 +20,11 @@ impl Zones {
     pub(super) fn new(geometry: &Geometry, groups: &[GroupDesc], scattered: bool) -> Result<Self> {
         let mut zones = KVVec::with_capacity(groups.len(), GFP_KERNEL)?;
         for (group, desc) in (0u32..).zip(groups) {
-            let zone = if scattered { UNKNOWN } else { behind_metadata(geometry, group, desc) };
+            let zone = if scattered {
+                UNKNOWN
+            } else {
+                behind_metadata(geometry, group, desc)
+            };
             zones.push(zone, GFP_KERNEL)?;
         }
         Ok(Self(zones))

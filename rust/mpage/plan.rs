@@ -224,7 +224,9 @@ impl Planner {
         let Some(run) = self.current() else {
             return self.ask();
         };
-        let until = end.min(self.io_end).min(run.end().saturating_mul(1 << self.bits()));
+        let until = end
+            .min(self.io_end)
+            .min(run.end().saturating_mul(1 << self.bits()));
         match run.place {
             Place::Hole => match self.open.take() {
                 Some(_) => Step::Send(Reason::Hole),
@@ -330,7 +332,6 @@ impl Planner {
 
     /// Whether the byte at `pos` lies in the run of the next one.
     fn same_run(&self, pos: u64) -> bool {
-        self.run
-            .is_some_and(|run| run.contains(pos >> self.bits()))
+        self.run.is_some_and(|run| run.contains(pos >> self.bits()))
     }
 }

@@ -8,7 +8,8 @@ use super::{
     BlockMap,
 };
 use crate::vfs::{
-    block_state::BlockState, folio::LockedFolio, inode::Inode, readahead::Readahead, trace::Direction,
+    block_state::BlockState, folio::LockedFolio, inode::Inode, readahead::Readahead,
+    trace::Direction,
 };
 use core::ops::Range;
 use kernel::prelude::*;
@@ -29,7 +30,11 @@ pub(crate) fn read_folio<T: BlockMap>(inode: &Inode<T>, folio: LockedFolio<'_>) 
 pub(crate) fn readahead<T: BlockMap>(window: &mut Readahead<'_, T>) {
     let range = window.window();
     let inode = window.inode();
-    inode.trace_window(range.start, range.end.saturating_sub(range.start), Direction::Read);
+    inode.trace_window(
+        range.start,
+        range.end.saturating_sub(range.start),
+        Direction::Read,
+    );
     let mut reader = Reader::new(inode, range, true);
     while let Some(folio) = window.next() {
         // The error is in the folio.
@@ -75,7 +80,12 @@ impl<'a, T: BlockMap> Reader<'a, T> {
     }
 
     /// Reads the blocks of a folio with a record that are not up to date.
-    fn missing(&mut self, folio: &LockedFolio<'_>, state: &BlockState, pieces: &mut Pieces) -> Result {
+    fn missing(
+        &mut self,
+        folio: &LockedFolio<'_>,
+        state: &BlockState,
+        pieces: &mut Pieces,
+    ) -> Result {
         let bits = self.inode.block_bits();
         let mut rest = 0..state.blocks();
         while let Some(blocks) = state.next_missing(rest.clone()) {
@@ -88,7 +98,10 @@ impl<'a, T: BlockMap> Reader<'a, T> {
 
     /// Plans and issues the reads of `bytes` of the folio.
     fn range(&mut self, folio: &LockedFolio<'_>, bytes: Range<u64>, pieces: &mut Pieces) -> Result {
-        self.planner.range(folio.pos().saturating_add(bytes.start), bytes.end.saturating_sub(bytes.start));
+        self.planner.range(
+            folio.pos().saturating_add(bytes.start),
+            bytes.end.saturating_sub(bytes.start),
+        );
         loop {
             match self.planner.step() {
                 Step::Done => return Ok(()),
@@ -98,7 +111,12 @@ impl<'a, T: BlockMap> Reader<'a, T> {
                     let start = bytes.start.saturating_add(offset);
                     pieces.zero(self.inode, folio, start..start.saturating_add(len));
                 }
-                Step::Append { offset, len, sector, ahead } => {
+                Step::Append {
+                    offset,
+                    len,
+                    sector,
+                    ahead,
+                } => {
                     let start = bytes.start.saturating_add(offset);
                     let piece = start..start.saturating_add(len);
                     pieces.add(self.inode, folio, &piece)?;
@@ -147,7 +165,12 @@ impl Pieces {
     }
 
     /// From now on counts pieces in the folio's record. Everything before `done` (bytes) has been zeroed.
-    fn count<T: BlockMap>(&mut self, inode: &Inode<T>, folio: &LockedFolio<'_>, done: u64) -> Result {
+    fn count<T: BlockMap>(
+        &mut self,
+        inode: &Inode<T>,
+        folio: &LockedFolio<'_>,
+        done: u64,
+    ) -> Result {
         inode.trace_per_block(folio.pos(), folio.size(), Direction::Read);
         let state = folio.make_state(inode.block_bits());
         state.set_uptodate(0..blocks(inode, done));
@@ -165,7 +188,12 @@ impl Pieces {
     }
 
     /// A piece is about to join a bio.
-    fn add<T: BlockMap>(&mut self, inode: &Inode<T>, folio: &LockedFolio<'_>, piece: &Range<u64>) -> Result {
+    fn add<T: BlockMap>(
+        &mut self,
+        inode: &Inode<T>,
+        folio: &LockedFolio<'_>,
+        piece: &Range<u64>,
+    ) -> Result {
         if !self.counted {
             let mask = (1u64 << inode.block_bits()).saturating_sub(1);
             let io_end = inode.size().saturating_add(mask) & !mask;

@@ -13,7 +13,10 @@ use crate::vfs::{
 use core::ops::Range;
 
 /// What one bio can hold.
-pub(super) const LIMITS: Limits = Limits { segments: MAX_SEGMENTS, bytes: MAX_BYTES };
+pub(super) const LIMITS: Limits = Limits {
+    segments: MAX_SEGMENTS,
+    bytes: MAX_BYTES,
+};
 
 /// Bytes in a page: the least that a segment of a bio holds of a large run.
 const PAGE_SHIFT: u32 = 12;
@@ -21,7 +24,9 @@ const PAGE_SHIFT: u32 = 12;
 /// Segments for a bio into which `bytes` may go: one a page, and one more at each end, where a page may be touched in
 /// part only.
 pub(super) fn segments_for(bytes: u64) -> u32 {
-    u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(MAX_SEGMENTS).saturating_add(2)
+    u32::try_from(bytes >> PAGE_SHIFT)
+        .unwrap_or(MAX_SEGMENTS)
+        .saturating_add(2)
 }
 
 /// The bio being built for a window of reads.
@@ -36,12 +41,23 @@ pub(super) struct ReadBio<'a, T> {
 impl<'a, T: FileSystem> ReadBio<'a, T> {
     /// Starts without a bio. `ahead` marks the bios as readahead.
     pub(super) fn new(inode: &'a Inode<T>, ahead: bool) -> Self {
-        Self { inode, open: None, ahead, scattered: false }
+        Self {
+            inode,
+            open: None,
+            ahead,
+            scattered: false,
+        }
     }
 
     /// Appends `range` (bytes) of a folio; the first of them lies at `sector`, and `expected` bytes may follow it in
     /// the same bio. `false` if the open bio turned out to be full: it has been sent and a new one begun.
-    pub(super) fn append(&mut self, folio: &LockedFolio<'_>, range: Range<u64>, sector: u64, expected: u64) -> bool {
+    pub(super) fn append(
+        &mut self,
+        folio: &LockedFolio<'_>,
+        range: Range<u64>,
+        sector: u64,
+        expected: u64,
+    ) -> bool {
         if let Some(open) = &mut self.open {
             if open.append(folio, range.clone()) {
                 return true;
@@ -49,7 +65,11 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         }
         let fresh = self.open.is_none();
         self.send(Reason::Full);
-        let segments = if self.scattered { 1 } else { segments_for(expected) };
+        let segments = if self.scattered {
+            1
+        } else {
+            segments_for(expected)
+        };
         let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
         // An empty bio has room for one piece.
         let _ = open.append(folio, range);

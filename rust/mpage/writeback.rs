@@ -26,7 +26,11 @@ use kernel::{prelude::*, sync::Arc};
 pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
     let inode = pass.inode();
     let range = pass.range();
-    inode.trace_window(range.start, range.end.saturating_sub(range.start), Direction::Write);
+    inode.trace_window(
+        range.start,
+        range.end.saturating_sub(range.start),
+        Direction::Write,
+    );
     let ticket = Ticket::new()?;
     let size = inode.size();
     plugged(|| {
@@ -103,14 +107,19 @@ impl<T: WriteMap> Writer<'_, T> {
         // A mapping may have left something past the end, which must not show when the file grows.
         folio.zero(end..folio.size());
         folio.start_writeback();
-        let mut pieces = Pieces { single: false, counted: false };
+        let mut pieces = Pieces {
+            single: false,
+            counted: false,
+        };
         let written = match folio.state() {
-            None => self.range(pass, &folio, 0..io_end, &mut pieces, true).inspect_err(|_| {
-                // A record made on the way says nothing yet of what is still to be written.
-                if let Some(state) = folio.state() {
-                    state.set_dirty(0..(io_end >> bits) as u32);
-                }
-            }),
+            None => self
+                .range(pass, &folio, 0..io_end, &mut pieces, true)
+                .inspect_err(|_| {
+                    // A record made on the way says nothing yet of what is still to be written.
+                    if let Some(state) = folio.state() {
+                        state.set_dirty(0..(io_end >> bits) as u32);
+                    }
+                }),
             Some(state) => {
                 state.begin_write(HELD);
                 pieces.counted = true;
@@ -154,7 +163,10 @@ impl<T: WriteMap> Writer<'_, T> {
         pieces: &mut Pieces,
         whole: bool,
     ) -> Result {
-        self.planner.range(folio.pos().saturating_add(bytes.start), bytes.end.saturating_sub(bytes.start));
+        self.planner.range(
+            folio.pos().saturating_add(bytes.start),
+            bytes.end.saturating_sub(bytes.start),
+        );
         loop {
             match self.planner.step() {
                 Step::Done => return Ok(()),
@@ -162,8 +174,14 @@ impl<T: WriteMap> Writer<'_, T> {
                 Step::Send(reason) => self.send(reason)?,
                 // A write map gives no holes.
                 Step::Zero { .. } => return Err(EIO),
-                Step::Append { offset, len, sector, ahead } => {
-                    let piece = bytes.start.saturating_add(offset)..bytes.start.saturating_add(offset).saturating_add(len);
+                Step::Append {
+                    offset,
+                    len,
+                    sector,
+                    ahead,
+                } => {
+                    let piece = bytes.start.saturating_add(offset)
+                        ..bytes.start.saturating_add(offset).saturating_add(len);
                     self.tell(folio, &piece)?;
                     if whole && piece == bytes {
                         pieces.single = true;
@@ -182,7 +200,8 @@ impl<T: WriteMap> Writer<'_, T> {
     fn count(&self, folio: &LockedFolio<'_>, bytes: u32, pieces: &mut Pieces) {
         let state = folio.make_state(self.inode.block_bits());
         if !pieces.counted {
-            self.inode.trace_per_block(folio.pos(), folio.size(), Direction::Write);
+            self.inode
+                .trace_per_block(folio.pos(), folio.size(), Direction::Write);
             state.begin_write(HELD);
             pieces.counted = true;
         }

@@ -32,12 +32,23 @@ pub(crate) trait AddressSpaceOperations {
 
     /// Begins a write of up to `len` bytes at `pos`: sets space aside and gives the folio into which the bytes go, with
     /// everything around them in their blocks up to date. The inode is locked. `ENOSPC` now, not later.
-    fn write_begin(_inode: &Inode<Self::FS>, _pos: u64, _len: u64, _nowait: bool) -> Result<CachedFolio> {
+    fn write_begin(
+        _inode: &Inode<Self::FS>,
+        _pos: u64,
+        _len: u64,
+        _nowait: bool,
+    ) -> Result<CachedFolio> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Ends the write begun: of `len` bytes `copied` are in the folio. Gives how many count.
-    fn write_end(_inode: &Inode<Self::FS>, _folio: CachedFolio, _pos: u64, _len: u64, _copied: u64) -> u64 {
+    fn write_end(
+        _inode: &Inode<Self::FS>,
+        _folio: CachedFolio,
+        _pos: u64,
+        _len: u64,
+        _copied: u64,
+    ) -> u64 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -57,11 +68,31 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
     pub(super) const OPS: bindings::address_space_operations = bindings::address_space_operations {
         read_folio: Some(Self::read_folio),
         readahead: Some(Self::readahead),
-        write_begin: if O::HAS_WRITE_BEGIN { Some(Self::write_begin) } else { None },
-        write_end: if O::HAS_WRITE_END { Some(Self::write_end) } else { None },
-        writepages: if O::HAS_WRITEPAGES { Some(Self::writepages) } else { None },
-        dirty_folio: if O::HAS_WRITEPAGES { Some(Self::dirty_folio) } else { None },
-        bmap: if O::Map::HAS_MAP { Some(Self::bmap) } else { None },
+        write_begin: if O::HAS_WRITE_BEGIN {
+            Some(Self::write_begin)
+        } else {
+            None
+        },
+        write_end: if O::HAS_WRITE_END {
+            Some(Self::write_end)
+        } else {
+            None
+        },
+        writepages: if O::HAS_WRITEPAGES {
+            Some(Self::writepages)
+        } else {
+            None
+        },
+        dirty_folio: if O::HAS_WRITEPAGES {
+            Some(Self::dirty_folio)
+        } else {
+            None
+        },
+        bmap: if O::Map::HAS_MAP {
+            Some(Self::bmap)
+        } else {
+            None
+        },
         invalidate_folio: Some(Self::invalidate_folio),
         release_folio: Some(Self::release_folio),
         migrate_folio: Some(bindings::filemap_migrate_folio),
@@ -70,7 +101,10 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
         ..super::none()
     };
 
-    unsafe extern "C" fn read_folio(_file: *mut bindings::file, folio: *mut bindings::folio) -> c_int {
+    unsafe extern "C" fn read_folio(
+        _file: *mut bindings::file,
+        folio: *mut bindings::folio,
+    ) -> c_int {
         // SAFETY: "Callback pointer"; the folio is locked for us, and its mapping's host is an inode of `O::FS`.
         unsafe {
             let folio = LockedFolio::from_raw(folio);
@@ -110,7 +144,12 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
         _data: *mut c_void,
     ) -> c_int {
         // SAFETY: "Callback pointer" for all; the folio is the one from `write_begin`, with its lock and reference.
-        let (inode, folio) = unsafe { (Inode::from_raw((*mapping).host), CachedFolio::from_raw(folio)) };
+        let (inode, folio) = unsafe {
+            (
+                Inode::from_raw((*mapping).host),
+                CachedFolio::from_raw(folio),
+            )
+        };
         let pos = u64::try_from(pos).unwrap_or(0);
         O::write_end(inode, folio, pos, len.into(), copied.into()) as c_int
     }
@@ -142,7 +181,10 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
         O::readahead(&mut unsafe { Readahead::from_raw(raw) });
     }
 
-    unsafe extern "C" fn bmap(mapping: *mut bindings::address_space, block: bindings::sector_t) -> bindings::sector_t {
+    unsafe extern "C" fn bmap(
+        mapping: *mut bindings::address_space,
+        block: bindings::sector_t,
+    ) -> bindings::sector_t {
         // SAFETY: "Callback pointer".
         unsafe { iomap::bmap::<O::Map>(mapping, block) }
     }
@@ -173,7 +215,11 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
         true
     }
 
-    unsafe extern "C" fn is_partially_uptodate(folio: *mut bindings::folio, from: usize, count: usize) -> bool {
+    unsafe extern "C" fn is_partially_uptodate(
+        folio: *mut bindings::folio,
+        from: usize,
+        count: usize,
+    ) -> bool {
         // SAFETY: "Callback pointer"; the folio is locked by the caller, who keeps the lock.
         let folio = core::mem::ManuallyDrop::new(unsafe { LockedFolio::from_raw(folio) });
         let Some(state) = folio.state() else {

@@ -40,7 +40,12 @@ pub(crate) struct OpenBio {
 impl OpenBio {
     /// Opens a bio for reading from `sector` (512 bytes) of the volume's device, with room for `segments`.
     /// `ahead` marks it as readahead, which a busy device may refuse. Sleeps for memory but does not fail.
-    pub(crate) fn read<T: FileSystem>(sb: &SuperBlock<T>, sector: u64, segments: u32, ahead: bool) -> Self {
+    pub(crate) fn read<T: FileSystem>(
+        sb: &SuperBlock<T>,
+        sector: u64,
+        segments: u32,
+        ahead: bool,
+    ) -> Self {
         let op = bindings::req_op_REQ_OP_READ | if ahead { REQ_RAHEAD } else { 0 };
         Self::open(sb, sector, segments, op, end_read)
     }
@@ -54,7 +59,13 @@ impl OpenBio {
         let inode = pass.inode();
         // SAFETY: The pass's control is ours.
         let flags = unsafe { bindings::rfs_wbc_to_write_flags(pass.control()) };
-        let bio = Self::open(inode.sb(), sector, segments, bindings::req_op_REQ_OP_WRITE | flags, end_write);
+        let bio = Self::open(
+            inode.sb(),
+            sector,
+            segments,
+            bindings::req_op_REQ_OP_WRITE | flags,
+            end_write,
+        );
         // SAFETY: The bio is ours; the inode is live and the pass's control is ours.
         unsafe {
             (*bio.raw).bi_write_hint = (*inode.as_raw()).i_write_hint;
@@ -82,7 +93,13 @@ impl OpenBio {
         // that may sleep does not fail.
         let raw = unsafe {
             let bdev = (*sb.as_raw()).s_bdev;
-            bindings::bio_alloc_bioset(bdev, segments, op, bindings::GFP_NOFS, &raw mut bindings::fs_bio_set)
+            bindings::bio_alloc_bioset(
+                bdev,
+                segments,
+                op,
+                bindings::GFP_NOFS,
+                &raw mut bindings::fs_bio_set,
+            )
         };
         // SAFETY: A pool allocation that may sleep does not fail; the bio is ours until it is submitted.
         unsafe {
@@ -166,13 +183,20 @@ impl OpenBio {
         unsafe {
             let old = self.raw;
             let count = (*old).bi_vcnt;
-            if (*old).bi_opf & OP_MASK != bindings::req_op_REQ_OP_READ || count < (*old).bi_max_vecs
+            if (*old).bi_opf & OP_MASK != bindings::req_op_REQ_OP_READ
+                || count < (*old).bi_max_vecs
                 || u32::from(count) >= MAX_SEGMENTS
             {
                 return false;
             }
             let pool = &raw mut bindings::fs_bio_set;
-            let new = bindings::bio_alloc_bioset((*old).bi_bdev, MAX_SEGMENTS as u16, (*old).bi_opf, bindings::GFP_NOFS, pool);
+            let new = bindings::bio_alloc_bioset(
+                (*old).bi_bdev,
+                MAX_SEGMENTS as u16,
+                (*old).bi_opf,
+                bindings::GFP_NOFS,
+                pool,
+            );
             core::ptr::copy_nonoverlapping((*old).bi_io_vec, (*new).bi_io_vec, usize::from(count));
             (*new).bi_vcnt = count;
             (*new).bi_iter = (*old).bi_iter;
@@ -216,9 +240,13 @@ unsafe extern "C" fn end_read_folio(
         Some(state) => {
             if ok {
                 let bits = folio.block_bits();
-                state.set_uptodate((offset >> bits) as u32..(offset.saturating_add(len) >> bits) as u32);
+                state.set_uptodate(
+                    (offset >> bits) as u32..(offset.saturating_add(len) >> bits) as u32,
+                );
             }
-            state.end_read(ok, len as u32).map(|_| state.is_all_uptodate())
+            state
+                .end_read(ok, len as u32)
+                .map(|_| state.is_all_uptodate())
         }
     };
     if let Some(uptodate) = last {

@@ -28,7 +28,9 @@ enum Words {
 impl Words {
     fn new(blocks: u32) -> Self {
         match (blocks as usize).div_ceil(64) {
-            words if words <= INLINE_WORDS => Self::Inline([const { Atomic::new(0) }; INLINE_WORDS]),
+            words if words <= INLINE_WORDS => {
+                Self::Inline([const { Atomic::new(0) }; INLINE_WORDS])
+            }
             words => Self::Heap(Array::new(words)),
         }
     }
@@ -43,22 +45,28 @@ impl Words {
     /// Calls `apply` with each word that `range` touches and the mask of its bits there, until it gives `false`.
     fn each(&self, range: Range<u32>, mut apply: impl FnMut(&Atomic<u64>, u64) -> bool) -> bool {
         let first = range.start / 64;
-        self.words().iter().enumerate().skip(first as usize).all(|(index, word)| {
-            let base = (index as u32).saturating_mul(64);
-            if base >= range.end {
-                return true;
-            }
-            let low = range.start.saturating_sub(base).min(63);
-            let high = range.end.saturating_sub(base).min(64);
-            let mask = (u64::MAX >> (64u32.saturating_sub(high.max(1)) & 63)) & (u64::MAX << low);
-            apply(word, mask)
-        })
+        self.words()
+            .iter()
+            .enumerate()
+            .skip(first as usize)
+            .all(|(index, word)| {
+                let base = (index as u32).saturating_mul(64);
+                if base >= range.end {
+                    return true;
+                }
+                let low = range.start.saturating_sub(base).min(63);
+                let high = range.end.saturating_sub(base).min(64);
+                let mask =
+                    (u64::MAX >> (64u32.saturating_sub(high.max(1)) & 63)) & (u64::MAX << low);
+                apply(word, mask)
+            })
     }
 
     fn set(&self, range: Range<u32>) {
         // Most folios have their bits in one word.
         if let (Self::Inline([word]), true) = (self, range.end <= 64 && range.start < range.end) {
-            let mask = (u64::MAX >> (64u32.saturating_sub(range.end) & 63)) & (u64::MAX << (range.start & 63));
+            let mask = (u64::MAX >> (64u32.saturating_sub(range.end) & 63))
+                & (u64::MAX << (range.start & 63));
             update(word, |old| old | mask);
             return;
         }
@@ -76,7 +84,9 @@ impl Words {
     }
 
     fn all(&self, range: Range<u32>) -> bool {
-        self.each(range, |word, mask| word.load(ordering::Acquire) & mask == mask)
+        self.each(range, |word, mask| {
+            word.load(ordering::Acquire) & mask == mask
+        })
     }
 
     /// The first run of blocks in `range` whose bit equals `value`.
@@ -91,7 +101,11 @@ impl Words {
         let flip = if value { 0 } else { u64::MAX };
         let mut at = range.start;
         while at < range.end {
-            let word = self.words().get((at / 64) as usize)?.load(ordering::Acquire) ^ flip;
+            let word = self
+                .words()
+                .get((at / 64) as usize)?
+                .load(ordering::Acquire)
+                ^ flip;
             let rest = word & (u64::MAX << (at % 64));
             if rest != 0 {
                 let found = (at & !63).saturating_add(rest.trailing_zeros());

@@ -95,7 +95,9 @@ impl Buffer {
     pub(crate) fn range(&self, range: Range<usize>) -> &[u8] {
         let (start, len) = self.clip(&range);
         // SAFETY: "Referenced buffer"; `clip` keeps the range inside the block.
-        unsafe { core::slice::from_raw_parts((*self.raw.as_ptr()).b_data.cast::<u8>().add(start), len) }
+        unsafe {
+            core::slice::from_raw_parts((*self.raw.as_ptr()).b_data.cast::<u8>().add(start), len)
+        }
     }
 
     /// First byte and length of the part of `range` that is inside the block.
@@ -111,7 +113,12 @@ impl Buffer {
         let (start, len) = self.clip(range);
         // SAFETY: "Referenced buffer"; `clip` keeps the range inside the block. By "Owned bytes" the caller holds
         // the lock of these bytes for writing.
-        apply(unsafe { core::slice::from_raw_parts_mut((*self.raw.as_ptr()).b_data.cast::<u8>().add(start), len) })
+        apply(unsafe {
+            core::slice::from_raw_parts_mut(
+                (*self.raw.as_ptr()).b_data.cast::<u8>().add(start),
+                len,
+            )
+        })
     }
 
     /// Changes the block and makes it dirty. The caller holds the lock of the whole block.
@@ -120,7 +127,11 @@ impl Buffer {
     }
 
     /// Changes bytes of the block, fewer if it ends before, and makes it dirty. The caller holds their lock.
-    pub(crate) fn change_range<R>(&self, range: Range<usize>, apply: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) fn change_range<R>(
+        &self,
+        range: Range<usize>,
+        apply: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
         let answer = self.apply(&range, apply);
         self.mark_dirty();
         answer
@@ -149,7 +160,11 @@ impl Buffer {
             bindings::__wait_on_buffer(self.raw.as_ptr());
             bindings::rfs_buffer_write_io_error(self.raw.as_ptr())
         };
-        if failed { Err(EIO) } else { Ok(()) }
+        if failed {
+            Err(EIO)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes the block if it is dirty, and waits. Fails with `EIO`.
@@ -206,7 +221,11 @@ impl<T: FileSystem> SuperBlock<T> {
 impl<T: FileSystem> Inode<T> {
     /// Changes a metadata block that belongs to the inode, makes it dirty, and notes that `fsync` of the inode has
     /// to write it. The caller holds the lock of the whole block.
-    pub(crate) fn change_metadata<R>(&self, buffer: &Buffer, apply: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) fn change_metadata<R>(
+        &self,
+        buffer: &Buffer,
+        apply: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
         self.change_metadata_range(buffer, 0..usize::MAX, apply)
     }
 

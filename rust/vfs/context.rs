@@ -25,10 +25,17 @@ impl ParamValue<'_> {
     /// The value as a decimal number; `EINVAL` if it is not one.
     pub(crate) fn number(&self) -> Result<u64> {
         match self {
-            Self::String(digits) if !digits.is_empty() => digits.iter().try_fold(0u64, |sum, digit| {
-                let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10).ok_or(EINVAL)?;
-                sum.checked_mul(10).and_then(|sum| sum.checked_add(digit.into())).ok_or(EINVAL)
-            }),
+            Self::String(digits) if !digits.is_empty() => {
+                digits.iter().try_fold(0u64, |sum, digit| {
+                    let digit = digit
+                        .checked_sub(b'0')
+                        .filter(|digit| *digit < 10)
+                        .ok_or(EINVAL)?;
+                    sum.checked_mul(10)
+                        .and_then(|sum| sum.checked_add(digit.into()))
+                        .ok_or(EINVAL)
+                })
+            }
             _ => Err(EINVAL),
         }
     }
@@ -59,12 +66,17 @@ impl<T: FileSystem> Context<T> {
         unsafe {
             let private = (*fc).fs_private;
             if !private.is_null() {
-                drop(<KBox<T::Options> as ForeignOwnable>::from_foreign(private.cast()));
+                drop(<KBox<T::Options> as ForeignOwnable>::from_foreign(
+                    private.cast(),
+                ));
             }
         }
     }
 
-    unsafe extern "C" fn parse_param(fc: *mut bindings::fs_context, param: *mut bindings::fs_parameter) -> c_int {
+    unsafe extern "C" fn parse_param(
+        fc: *mut bindings::fs_context,
+        param: *mut bindings::fs_parameter,
+    ) -> c_int {
         // SAFETY: "Callback pointer" for both; `fs_private` holds our options, and the context is locked.
         unsafe {
             let source = bindings::vfs_parse_fs_param_source(fc, param);
@@ -105,7 +117,9 @@ impl<T: FileSystem> Context<T> {
 }
 
 /// `file_system_type::init_fs_context`: gives the context its options and operations.
-pub(super) unsafe extern "C" fn init_fs_context<T: FileSystem>(fc: *mut bindings::declared::fs_context) -> c_int {
+pub(super) unsafe extern "C" fn init_fs_context<T: FileSystem>(
+    fc: *mut bindings::declared::fs_context,
+) -> c_int {
     let fc: *mut bindings::fs_context = fc.cast();
     // SAFETY: "Callback pointer"; on a remount `root` belongs to a live super block of `T`.
     unsafe {

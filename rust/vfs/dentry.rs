@@ -34,7 +34,10 @@ impl<T: FileSystem> Dentry<T> {
         // SAFETY: The name is stable while the parent is locked, as `from_raw` asks.
         unsafe {
             let name = &(*self.as_raw()).__bindgen_anon_1.d_name;
-            core::slice::from_raw_parts(name.name, name.__bindgen_anon_1.__bindgen_anon_1.len as usize)
+            core::slice::from_raw_parts(
+                name.name,
+                name.__bindgen_anon_1.__bindgen_anon_1.len as usize,
+            )
         }
     }
 

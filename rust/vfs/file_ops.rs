@@ -125,16 +125,52 @@ pub(super) struct FileTable<O>(PhantomData<O>);
 
 impl<O: FileOperations> FileTable<O> {
     pub(super) const OPS: bindings::file_operations = bindings::file_operations {
-        llseek: if O::HAS_DATA { Some(Self::llseek) } else { Some(bindings::generic_file_llseek) },
-        read: if O::HAS_ITERATE { Some(bindings::generic_read_dir) } else { None },
-        unlocked_ioctl: if O::HAS_IOCTL { Some(Self::ioctl) } else { None },
+        llseek: if O::HAS_DATA {
+            Some(Self::llseek)
+        } else {
+            Some(bindings::generic_file_llseek)
+        },
+        read: if O::HAS_ITERATE {
+            Some(bindings::generic_read_dir)
+        } else {
+            None
+        },
+        unlocked_ioctl: if O::HAS_IOCTL {
+            Some(Self::ioctl)
+        } else {
+            None
+        },
         // Arguments are addresses, which a 32-bit program's are without more ado.
-        compat_ioctl: if O::HAS_IOCTL { Some(Self::ioctl) } else { None },
-        iterate_shared: if O::HAS_ITERATE { Some(Self::iterate) } else { None },
-        read_iter: if O::HAS_DATA { Some(Self::read_iter) } else { None },
-        splice_read: if O::HAS_DATA { Some(Self::splice_read) } else { None },
-        write_iter: if O::WRITES { Some(Self::write_iter) } else { None },
-        splice_write: if O::WRITES { Some(bindings::iter_file_splice_write) } else { None },
+        compat_ioctl: if O::HAS_IOCTL {
+            Some(Self::ioctl)
+        } else {
+            None
+        },
+        iterate_shared: if O::HAS_ITERATE {
+            Some(Self::iterate)
+        } else {
+            None
+        },
+        read_iter: if O::HAS_DATA {
+            Some(Self::read_iter)
+        } else {
+            None
+        },
+        splice_read: if O::HAS_DATA {
+            Some(Self::splice_read)
+        } else {
+            None
+        },
+        write_iter: if O::WRITES {
+            Some(Self::write_iter)
+        } else {
+            None
+        },
+        splice_write: if O::WRITES {
+            Some(bindings::iter_file_splice_write)
+        } else {
+            None
+        },
         mmap_prepare: match (O::HAS_DATA, O::WRITES) {
             (true, true) => Some(Self::mmap_prepare),
             (true, false) => Some(bindings::generic_file_readonly_mmap_prepare),
@@ -142,18 +178,29 @@ impl<O: FileOperations> FileTable<O> {
         },
         open: if O::HAS_DATA { Some(Self::open) } else { None },
         fsync: if O::HAS_SYNC { Some(Self::fsync) } else { None },
-        fallocate: if O::HAS_ALLOCATE { Some(Self::fallocate) } else { None },
+        fallocate: if O::HAS_ALLOCATE {
+            Some(Self::fallocate)
+        } else {
+            None
+        },
         fop_flags: bindings::FOP_BUFFER_RASYNC,
         ..super::none()
     };
 
-    unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, argument: usize) -> c_long {
+    unsafe extern "C" fn ioctl(
+        file: *mut bindings::file,
+        command: c_uint,
+        argument: usize,
+    ) -> c_long {
         // SAFETY: "Callback pointer".
         let file = unsafe { File::from_raw(file) };
         from_result(|| O::ioctl(file, command, UserPtr::from_addr(argument)).map(|()| 0))
     }
 
-    unsafe extern "C" fn iterate(file: *mut bindings::file, ctx: *mut bindings::dir_context) -> c_int {
+    unsafe extern "C" fn iterate(
+        file: *mut bindings::file,
+        ctx: *mut bindings::dir_context,
+    ) -> c_int {
         // SAFETY: "Callback pointer" for both.
         let (file, mut out) = unsafe { (File::from_raw(file), DirEmitter::from_raw(ctx)) };
         from_result(|| O::iterate(file, &mut out).map(|()| 0))
@@ -167,7 +214,10 @@ impl<O: FileOperations> FileTable<O> {
         }
     }
 
-    unsafe extern "C" fn read_iter(iocb: *mut bindings::kiocb, to: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn read_iter(
+        iocb: *mut bindings::kiocb,
+        to: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: "Callback pointer" for both.
         unsafe {
             if (*iocb).ki_flags & bindings::IOCB_DIRECT as c_int == 0 {
@@ -178,7 +228,11 @@ impl<O: FileOperations> FileTable<O> {
             }
             let inode = File::<O::FS>::from_raw((*iocb).ki_filp).inode();
             let nowait = (*iocb).ki_flags & bindings::IOCB_NOWAIT as c_int != 0;
-            let locked = if nowait { inode.try_lock_shared() } else { Some(inode.lock_shared()) };
+            let locked = if nowait {
+                inode.try_lock_shared()
+            } else {
+                Some(inode.lock_shared())
+            };
             let read = match &locked {
                 Some(_) => iomap::direct_read::<O::Map>(iocb, to),
                 None => return EAGAIN.to_errno() as isize,
@@ -217,9 +271,19 @@ impl<O: FileOperations> FileTable<O> {
                     let locked = inode.lock_shared();
                     let found = iomap::seek::<O::Map>(inode, offset, whence);
                     drop(locked);
-                    if found < 0 { found } else { bindings::vfs_setpos(file, found, max) }
+                    if found < 0 {
+                        found
+                    } else {
+                        bindings::vfs_setpos(file, found, max)
+                    }
                 }
-                _ => bindings::generic_file_llseek_size(file, offset, whence, max, inode.size() as i64),
+                _ => bindings::generic_file_llseek_size(
+                    file,
+                    offset,
+                    whence,
+                    max,
+                    inode.size() as i64,
+                ),
             }
         }
     }
@@ -227,7 +291,10 @@ impl<O: FileOperations> FileTable<O> {
 
 /// Writing.
 impl<O: FileOperations> FileTable<O> {
-    unsafe extern "C" fn write_iter(iocb: *mut bindings::kiocb, from: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn write_iter(
+        iocb: *mut bindings::kiocb,
+        from: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: "Callback pointer" for both.
         unsafe {
             let inode: &Inode<O::FS> = File::from_raw((*iocb).ki_filp).inode();
@@ -241,7 +308,11 @@ impl<O: FileOperations> FileTable<O> {
             };
             let written = Self::write_locked(inode, iocb, from);
             drop(locked);
-            if written > 0 { bindings::rfs_generic_write_sync(iocb, written) } else { written }
+            if written > 0 {
+                bindings::rfs_generic_write_sync(iocb, written)
+            } else {
+                written
+            }
         }
     }
 
@@ -281,7 +352,11 @@ impl<O: FileOperations> FileTable<O> {
                 return direct;
             }
             if (*iocb).ki_flags & bindings::IOCB_NOWAIT as c_int != 0 {
-                return if direct > 0 { direct } else { EAGAIN.to_errno() as isize };
+                return if direct > 0 {
+                    direct
+                } else {
+                    EAGAIN.to_errno() as isize
+                };
             }
             // Where the file has no blocks yet the bytes go through the page cache, and out of it at once.
             (*iocb).ki_flags &= !(bindings::IOCB_DIRECT as c_int);
@@ -290,17 +365,37 @@ impl<O: FileOperations> FileTable<O> {
         }
     }
 
-    unsafe extern "C" fn fsync(file: *mut bindings::file, start: i64, end: i64, data_only: c_int) -> c_int {
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        start: i64,
+        end: i64,
+        data_only: c_int,
+    ) -> c_int {
         // SAFETY: "Callback pointer".
         let inode = unsafe { File::<O::FS>::from_raw(file) }.inode();
-        let range = SyncRange { inode, file, start, end, data_only: data_only != 0 };
+        let range = SyncRange {
+            inode,
+            file,
+            start,
+            end,
+            data_only: data_only != 0,
+        };
         let synced = from_result(|| O::sync(inode, &range).map(|()| 0));
         // SAFETY: "Callback pointer". An error of writeback that came meanwhile is told here, once.
         let error = unsafe { bindings::file_check_and_advance_wb_err(file) };
-        if synced != 0 { synced } else { error }
+        if synced != 0 {
+            synced
+        } else {
+            error
+        }
     }
 
-    unsafe extern "C" fn fallocate(file: *mut bindings::file, mode: c_int, offset: i64, len: i64) -> c_long {
+    unsafe extern "C" fn fallocate(
+        file: *mut bindings::file,
+        mode: c_int,
+        offset: i64,
+        len: i64,
+    ) -> c_long {
         // SAFETY: "Callback pointer".
         let inode = unsafe { File::<O::FS>::from_raw(file) }.inode();
         let result = from_result(|| -> Result<c_int> {
@@ -311,7 +406,9 @@ impl<O: FileOperations> FileTable<O> {
             let grows = !matches!(how, Allocation::PunchHole) && end > inode.size();
             if grows {
                 // SAFETY: The inode is live and locked.
-                to_result(unsafe { bindings::inode_newsize_ok(inode.as_raw(), i64::try_from(end)?) })?;
+                to_result(unsafe {
+                    bindings::inode_newsize_ok(inode.as_raw(), i64::try_from(end)?)
+                })?;
             }
             inode.wait_for_direct();
             // SAFETY: "Callback pointer".
@@ -371,7 +468,9 @@ impl<O: FileOperations> FileTable<O> {
         };
         // Truncated while it was waited for: the fault is done over, and fails if the file ends before.
         // SAFETY: The inode is live.
-        if cached.mapping() != unsafe { (*inode.as_raw()).i_mapping } || cached.pos() >= inode.size() {
+        if cached.mapping() != unsafe { (*inode.as_raw()).i_mapping }
+            || cached.pos() >= inode.size()
+        {
             return Err(EFAULT);
         }
         let locked = cached.locked();

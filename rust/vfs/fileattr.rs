@@ -44,6 +44,8 @@ impl<'a> FileAttr<'a> {
             | bindings::FS_XFLAG_NOATIME
             | bindings::FS_XFLAG_PROJINHERIT;
         self.0.fsx_valid()
-            && (self.0.fsx_xflags & !common != 0 || self.0.fsx_extsize != 0 || self.0.fsx_cowextsize != 0)
+            && (self.0.fsx_xflags & !common != 0
+                || self.0.fsx_extsize != 0
+                || self.0.fsx_cowextsize != 0)
     }
 }

@@ -44,14 +44,20 @@ impl Folio {
 
     fn flags(&self) -> c_ulong {
         // SAFETY: The folio is alive; its flags are a word that changes atomically.
-        unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile() }
+        unsafe {
+            (&raw const (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile()
+        }
     }
 
     /// Position of its first byte in the file.
     pub(crate) fn pos(&self) -> u64 {
         // SAFETY: A folio that is locked or under I/O keeps its place in the cache.
         let index = unsafe {
-            (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_2.index
+            (*self.as_raw())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_2
+                .index
         };
         (index as u64) << bindings::PAGE_SHIFT
     }
@@ -110,7 +116,11 @@ impl Folio {
         // SAFETY: "Typed private". The record lives as long as the folio is locked or under I/O, which is as long as
         // anybody holds a `Folio`.
         unsafe {
-            let private = (&raw const (*self.as_raw()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_3.private)
+            let private = (&raw const (*self.as_raw())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_3
+                .private)
                 .read_volatile();
             private.cast::<BlockState>().as_ref()
         }
@@ -186,7 +196,11 @@ impl<'a> LockedFolio<'a> {
         if range.start < end {
             // SAFETY: The range lies in the folio, which is locked.
             unsafe {
-                bindings::rfs_folio_zero_range(self.as_raw(), range.start as usize, (end - range.start) as usize)
+                bindings::rfs_folio_zero_range(
+                    self.as_raw(),
+                    range.start as usize,
+                    (end - range.start) as usize,
+                )
             };
         }
     }
@@ -212,7 +226,8 @@ impl<'a> LockedFolio<'a> {
         let end = range.end.saturating_add((1 << bits) - 1) >> bits;
         let whole = range.start >> bits == 0 && end >= self.size() >> bits;
         if !whole || self.0.state().is_some() {
-            self.make_state(bits).set_dirty((range.start >> bits) as u32..end as u32);
+            self.make_state(bits)
+                .set_dirty((range.start >> bits) as u32..end as u32);
         }
         // SAFETY: The folio is locked and in the mapping.
         unsafe { bindings::filemap_dirty_folio(self.mapping(), self.as_raw()) };
@@ -242,7 +257,10 @@ impl<'a> LockedFolio<'a> {
     }
 
     /// Makes the folio dirty again: it could not be written now, and has to be later.
-    pub(crate) fn redirty<T: super::FileSystem>(&self, pass: &mut super::writeback::Writeback<'_, T>) {
+    pub(crate) fn redirty<T: super::FileSystem>(
+        &self,
+        pass: &mut super::writeback::Writeback<'_, T>,
+    ) {
         // SAFETY: The folio is locked and the pass's control is ours.
         unsafe { bindings::folio_redirty_for_writepage(pass.control(), self.as_raw()) };
     }

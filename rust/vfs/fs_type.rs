@@ -7,12 +7,7 @@
 use super::{context, inode, super_block, FileSystem};
 use crate::bindings;
 use core::marker::PhantomData;
-use kernel::{
-    error::to_result,
-    prelude::*,
-    str::CStr,
-    types::Opaque,
-};
+use kernel::{error::to_result, prelude::*, str::CStr, types::Opaque};
 
 /// A registered file system type. Dropping it takes the name away; the VFS holds a reference on the module for
 /// every mount, so that cannot happen while one is left.
@@ -37,7 +32,10 @@ unsafe impl<T: FileSystem> Sync for Registration<T> {}
 
 impl<T: FileSystem> Registration<T> {
     /// Registers `T` under `name`. Fails with `EBUSY` when the name is taken.
-    pub(crate) fn new(name: &'static CStr, module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> impl PinInit<Self, Error> {
         let init = move |slot: *mut Self| -> Result {
             let cache = inode::create_cache::<T>()?;
             let raw = bindings::file_system_type {
@@ -50,7 +48,9 @@ impl<T: FileSystem> Registration<T> {
             // SAFETY: `slot` is valid for writing, and pinned: its address may be registered. Should that fail, the
             // cache has no objects.
             unsafe {
-                (&raw mut (*slot).raw).cast::<bindings::file_system_type>().write(raw);
+                (&raw mut (*slot).raw)
+                    .cast::<bindings::file_system_type>()
+                    .write(raw);
                 (&raw mut (*slot).cache).write(cache);
                 let registered = bindings::rfs_register_filesystem(slot.cast(), module.as_ptr());
                 to_result(registered).inspect_err(|_| bindings::kmem_cache_destroy(cache))

@@ -53,8 +53,9 @@ pub(super) fn create_cache<T: FileSystem>() -> Result<*mut bindings::kmem_cache>
     let size = u32::try_from(mem::size_of::<Storage<T>>())?;
     let align = u32::try_from(mem::align_of::<Storage<T>>())?;
     // SAFETY: The name is a static string; `construct` fits objects of this layout.
-    let cache =
-        unsafe { bindings::rfs_inode_cache_create(T::CACHE_NAME.as_char_ptr(), size, align, Some(construct)) };
+    let cache = unsafe {
+        bindings::rfs_inode_cache_create(T::CACHE_NAME.as_char_ptr(), size, align, Some(construct))
+    };
     match cache.is_null() {
         true => Err(ENOMEM),
         false => Ok(cache),
@@ -74,7 +75,10 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
             return core::ptr::null_mut();
         }
         (*storage).cache = cache;
-        bindings::mmb_init((*storage).metadata.get(), &raw mut (*storage.cast::<bindings::inode>()).i_data);
+        bindings::mmb_init(
+            (*storage).metadata.get(),
+            &raw mut (*storage.cast::<bindings::inode>()).i_data,
+        );
         let slot = (&raw mut (*storage).data).cast::<T::Inode>();
         // The initialiser's error type has no values.
         let _ = T::new_inode_data().__pinned_init(slot);
@@ -322,7 +326,13 @@ impl<T: FileSystem> NewInode<T> {
     /// The file system's data, to be filled.
     pub(crate) fn data_mut(&mut self) -> Pin<&mut T::Inode> {
         // SAFETY: "Typed inode", and the inode is new: nobody else looks at its data. It stays where it is.
-        unsafe { Pin::new_unchecked((*self.0.as_raw().cast::<Storage<T>>()).data.assume_init_mut()) }
+        unsafe {
+            Pin::new_unchecked(
+                (*self.0.as_raw().cast::<Storage<T>>())
+                    .data
+                    .assume_init_mut(),
+            )
+        }
     }
 
     /// Fills what every inode has.
@@ -377,7 +387,9 @@ impl<T: FileSystem> NewInode<T> {
     /// Gives a symlink its target, which the VFS then follows by itself. Fails with `ENOMEM`.
     pub(crate) fn set_link(&mut self, target: &[u8]) -> Result {
         // SAFETY: `target` is valid for reading; the copy ends with a NUL.
-        let copy = unsafe { bindings::kmemdup_nul(target.as_ptr().cast(), target.len(), bindings::GFP_KERNEL) };
+        let copy = unsafe {
+            bindings::kmemdup_nul(target.as_ptr().cast(), target.len(), bindings::GFP_KERNEL)
+        };
         if copy.is_null() {
             return Err(ENOMEM);
         }

@@ -56,7 +56,8 @@ impl<T: FileSystem> Inode<T> {
         let mask = if data_only {
             bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
         } else {
-            bindings::inode_state_flags_enum_I_DIRTY_DATASYNC | bindings::inode_state_flags_enum_I_DIRTY_SYNC
+            bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
+                | bindings::inode_state_flags_enum_I_DIRTY_SYNC
                 | bindings::inode_state_flags_enum_I_DIRTY_TIME
         };
         // SAFETY: The inode is live, and its state a word that is read in one piece.

@@ -76,12 +76,20 @@ pub(crate) enum GroupFrom {
 
 impl<T: FileSystem> NewInode<T> {
     /// Sets mode, owner and group as for a file that the current task makes in `dir`.
-    pub(crate) fn set_owner(&mut self, dir: &Inode<T>, mode: u16, group: GroupFrom, idmap: IdMap<'_>) {
+    pub(crate) fn set_owner(
+        &mut self,
+        dir: &Inode<T>,
+        mode: u16,
+        group: GroupFrom,
+        idmap: IdMap<'_>,
+    ) {
         let inode: *mut bindings::inode = self.raw();
         // SAFETY: The inode is ours alone; the map is valid.
         unsafe {
             match group {
-                GroupFrom::Task => bindings::inode_init_owner(idmap.as_raw(), inode, dir.as_raw(), mode),
+                GroupFrom::Task => {
+                    bindings::inode_init_owner(idmap.as_raw(), inode, dir.as_raw(), mode)
+                }
                 GroupFrom::Directory => {
                     bindings::rfs_inode_init_owner_bsd(idmap.as_raw(), inode, dir.as_raw(), mode);
                 }
@@ -97,7 +105,10 @@ impl<T: FileSystem> NewInode<T> {
             inode.i_generation = bindings::get_random_u32();
             bindings::simple_inode_init_ts(inode)
         };
-        Timestamp { seconds: now.tv_sec, nanoseconds: now.tv_nsec as u32 }
+        Timestamp {
+            seconds: now.tv_sec,
+            nanoseconds: now.tv_nsec as u32,
+        }
     }
 
     /// Publishes the inode under the name of `dentry`, which had none.
@@ -119,7 +130,11 @@ impl<T: FileSystem> NewInode<T> {
         unsafe {
             bindings::d_tmpfile(file, raw);
             bindings::unlock_new_inode(raw);
-            to_result(bindings::finish_open(file, (*file).__bindgen_anon_1.f_path.dentry, None))
+            to_result(bindings::finish_open(
+                file,
+                (*file).__bindgen_anon_1.f_path.dentry,
+                None,
+            ))
         }
     }
 }

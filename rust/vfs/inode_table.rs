@@ -23,23 +23,83 @@ pub(super) struct InodeTable<O>(PhantomData<O>);
 
 impl<O: InodeOperations> InodeTable<O> {
     pub(super) const OPS: bindings::inode_operations = bindings::inode_operations {
-        lookup: if O::HAS_LOOKUP { Some(Self::lookup) } else { None },
-        getattr: if O::HAS_GETATTR { Some(Self::getattr) } else { None },
-        create: if O::HAS_CREATE { Some(Self::create) } else { None },
-        mkdir: if O::HAS_CREATE { Some(Self::mkdir) } else { None },
-        mknod: if O::HAS_CREATE { Some(Self::mknod) } else { None },
-        symlink: if O::HAS_SYMLINK { Some(Self::symlink) } else { None },
-        tmpfile: if O::HAS_TMPFILE { Some(Self::tmpfile) } else { None },
+        lookup: if O::HAS_LOOKUP {
+            Some(Self::lookup)
+        } else {
+            None
+        },
+        getattr: if O::HAS_GETATTR {
+            Some(Self::getattr)
+        } else {
+            None
+        },
+        create: if O::HAS_CREATE {
+            Some(Self::create)
+        } else {
+            None
+        },
+        mkdir: if O::HAS_CREATE {
+            Some(Self::mkdir)
+        } else {
+            None
+        },
+        mknod: if O::HAS_CREATE {
+            Some(Self::mknod)
+        } else {
+            None
+        },
+        symlink: if O::HAS_SYMLINK {
+            Some(Self::symlink)
+        } else {
+            None
+        },
+        tmpfile: if O::HAS_TMPFILE {
+            Some(Self::tmpfile)
+        } else {
+            None
+        },
         link: if O::HAS_LINK { Some(Self::link) } else { None },
-        unlink: if O::HAS_UNLINK { Some(Self::unlink) } else { None },
-        rmdir: if O::HAS_RMDIR { Some(Self::rmdir) } else { None },
-        rename: if O::HAS_RENAME { Some(Self::rename) } else { None },
-        setattr: if O::HAS_SETATTR { Some(Self::setattr) } else { None },
-        fileattr_get: if O::HAS_FILEATTR_GET { Some(Self::fileattr_get) } else { None },
-        fileattr_set: if O::HAS_FILEATTR_SET { Some(Self::fileattr_set) } else { None },
+        unlink: if O::HAS_UNLINK {
+            Some(Self::unlink)
+        } else {
+            None
+        },
+        rmdir: if O::HAS_RMDIR {
+            Some(Self::rmdir)
+        } else {
+            None
+        },
+        rename: if O::HAS_RENAME {
+            Some(Self::rename)
+        } else {
+            None
+        },
+        setattr: if O::HAS_SETATTR {
+            Some(Self::setattr)
+        } else {
+            None
+        },
+        fileattr_get: if O::HAS_FILEATTR_GET {
+            Some(Self::fileattr_get)
+        } else {
+            None
+        },
+        fileattr_set: if O::HAS_FILEATTR_SET {
+            Some(Self::fileattr_set)
+        } else {
+            None
+        },
         // The VFS follows `i_link` itself and calls this only where there is none.
-        get_link: if O::Map::IS_LINK { Some(bindings::simple_get_link) } else { None },
-        fiemap: if O::Map::HAS_MAP { Some(Self::fiemap) } else { None },
+        get_link: if O::Map::IS_LINK {
+            Some(bindings::simple_get_link)
+        } else {
+            None
+        },
+        fiemap: if O::Map::HAS_MAP {
+            Some(Self::fiemap)
+        } else {
+            None
+        },
         ..super::none()
     };
 
@@ -54,7 +114,9 @@ impl<O: InodeOperations> InodeTable<O> {
             Ok(found) => found,
             Err(error) => return error.to_ptr(),
         };
-        let raw = found.map_or(core::ptr::null_mut(), |inode| ARef::into_raw(inode).as_ptr().cast());
+        let raw = found.map_or(core::ptr::null_mut(), |inode| {
+            ARef::into_raw(inode).as_ptr().cast()
+        });
         // SAFETY: `dentry` is new; our reference on the inode, if any, goes to it.
         unsafe { bindings::d_splice_alias(raw, dentry) }
     }
@@ -101,9 +163,23 @@ impl<O: InodeOperations> InodeTable<O> {
         device: u32,
     ) -> Result {
         // SAFETY: "Callback pointer" for all.
-        let (dir, dentry, idmap) =
-            unsafe { (Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry), IdMap::from_raw(idmap)) };
-        O::create(dir, dentry.name(), &New { mode, device, idmap })?.instantiate(dentry);
+        let (dir, dentry, idmap) = unsafe {
+            (
+                Inode::from_raw(dir),
+                Dentry::<O::FS>::from_raw(dentry),
+                IdMap::from_raw(idmap),
+            )
+        };
+        O::create(
+            dir,
+            dentry.name(),
+            &New {
+                mode,
+                device,
+                idmap,
+            },
+        )?
+        .instantiate(dentry);
         Ok(())
     }
 
@@ -152,7 +228,12 @@ impl<O: InodeOperations> InodeTable<O> {
         // SAFETY: "Callback pointer" for all; the target ends with a NUL.
         let (dir, dentry, idmap, target) = unsafe {
             let target = super::bytes_of(target);
-            (Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry), IdMap::from_raw(idmap), target)
+            (
+                Inode::from_raw(dir),
+                Dentry::<O::FS>::from_raw(dentry),
+                IdMap::from_raw(idmap),
+                target,
+            )
         };
         from_result(|| {
             O::symlink(dir, dentry.name(), target, idmap)?.instantiate(dentry);
@@ -168,8 +249,14 @@ impl<O: InodeOperations> InodeTable<O> {
     ) -> c_int {
         // SAFETY: "Callback pointer" for all; the file is the one of this call.
         from_result(|| unsafe {
-            let what = New { mode, device: 0, idmap: IdMap::from_raw(idmap) };
-            O::tmpfile(Inode::from_raw(dir), &what)?.finish_tmpfile(file).map(|()| 0)
+            let what = New {
+                mode,
+                device: 0,
+                idmap: IdMap::from_raw(idmap),
+            };
+            O::tmpfile(Inode::from_raw(dir), &what)?
+                .finish_tmpfile(file)
+                .map(|()| 0)
         })
     }
 }
@@ -183,7 +270,11 @@ impl<O: InodeOperations> InodeTable<O> {
     ) -> c_int {
         // SAFETY: "Callback pointer" for all; the VFS locked the inode of `old`, which therefore has one.
         let (inode, dir, dentry) = unsafe {
-            (Inode::from_raw((*old).d_inode), Inode::from_raw(dir), Dentry::<O::FS>::from_raw(dentry))
+            (
+                Inode::from_raw((*old).d_inode),
+                Inode::from_raw(dir),
+                Dentry::<O::FS>::from_raw(dentry),
+            )
         };
         from_result(|| {
             O::link(inode, dir, dentry.name())?;
@@ -212,7 +303,8 @@ impl<O: InodeOperations> InodeTable<O> {
         new: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
-        const KNOWN: u32 = bindings::RENAME_NOREPLACE | bindings::RENAME_EXCHANGE | bindings::RENAME_WHITEOUT;
+        const KNOWN: u32 =
+            bindings::RENAME_NOREPLACE | bindings::RENAME_EXCHANGE | bindings::RENAME_WHITEOUT;
         if flags & !KNOWN != 0 {
             return EINVAL.to_errno();
         }
@@ -254,8 +346,12 @@ impl<O: InodeOperations> InodeTable<O> {
         attr: *mut bindings::declared::file_kattr,
     ) -> c_int {
         // SAFETY: "Callback pointer" for both; the VFS asks of a file that exists.
-        let (inode, mut attr) =
-            unsafe { (Inode::from_raw((*dentry).d_inode), FileAttr::from_raw(attr.cast())) };
+        let (inode, mut attr) = unsafe {
+            (
+                Inode::from_raw((*dentry).d_inode),
+                FileAttr::from_raw(attr.cast()),
+            )
+        };
         from_result(|| O::fileattr_get(inode, &mut attr).map(|()| 0))
     }
 
@@ -265,7 +361,12 @@ impl<O: InodeOperations> InodeTable<O> {
         attr: *mut bindings::declared::file_kattr,
     ) -> c_int {
         // SAFETY: "Callback pointer" for both; the VFS asks of a file that exists.
-        let (inode, attr) = unsafe { (Inode::from_raw((*dentry).d_inode), FileAttr::from_raw(attr.cast())) };
+        let (inode, attr) = unsafe {
+            (
+                Inode::from_raw((*dentry).d_inode),
+                FileAttr::from_raw(attr.cast()),
+            )
+        };
         from_result(|| O::fileattr_set(inode, &attr).map(|()| 0))
     }
 }

@@ -13,8 +13,8 @@ use crate::bindings;
 use kernel::{prelude::*, sync::aref::ARef};
 
 /// What `fsync(2)` of the inode itself has to write.
-const DIRTY_INODE: u32 =
-    bindings::inode_state_flags_enum_I_DIRTY_SYNC | bindings::inode_state_flags_enum_I_DIRTY_DATASYNC;
+const DIRTY_INODE: u32 = bindings::inode_state_flags_enum_I_DIRTY_SYNC
+    | bindings::inode_state_flags_enum_I_DIRTY_DATASYNC;
 
 /// `S_SYNC` and `S_DIRSYNC` of `include/linux/fs.h`, and `SB_SYNCHRONOUS` and `SB_DIRSYNC` of a mount.
 const DIRSYNC_INODE: u32 = 1 << 0 | 1 << 6;
@@ -32,7 +32,10 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn set_changed_now(&self) -> Timestamp {
         // SAFETY: The inode is live.
         let now = unsafe { bindings::inode_set_ctime_current(self.as_raw()) };
-        Timestamp { seconds: now.tv_sec, nanoseconds: now.tv_nsec as u32 }
+        Timestamp {
+            seconds: now.tv_sec,
+            nanoseconds: now.tv_nsec as u32,
+        }
     }
 
     /// Takes the time: the contents changed, and with them the inode. The inode's lock is held for writing.
@@ -116,7 +119,12 @@ impl<T: FileSystem> Inode<T> {
     /// Owner and group, as the volume counts them.
     pub(crate) fn owner(&self) -> (u32, u32) {
         // SAFETY: The inode is live.
-        unsafe { (bindings::rfs_i_uid_read(self.as_raw()), bindings::rfs_i_gid_read(self.as_raw())) }
+        unsafe {
+            (
+                bindings::rfs_i_uid_read(self.as_raw()),
+                bindings::rfs_i_gid_read(self.as_raw()),
+            )
+        }
     }
 
     /// Space taken, in 512-byte sectors.
@@ -127,7 +135,10 @@ impl<T: FileSystem> Inode<T> {
 
     /// Times of the last access, the last change of the contents and the last change of the inode.
     pub(crate) fn times(&self) -> (Timestamp, Timestamp, Timestamp) {
-        let stamp = |seconds, nanoseconds: u32| Timestamp { seconds, nanoseconds: nanoseconds & NANOSECONDS };
+        let stamp = |seconds, nanoseconds: u32| Timestamp {
+            seconds,
+            nanoseconds: nanoseconds & NANOSECONDS,
+        };
         // SAFETY: The inode is live. A time that changes under us is written again: whoever changes it marks the
         // inode dirty afterwards.
         unsafe {
@@ -170,7 +181,11 @@ impl<'a, T: FileSystem> SetAttr<'a, T> {
         // SAFETY: The caller's promise.
         unsafe {
             kernel::error::to_result(bindings::setattr_prepare(idmap, dentry, raw))?;
-            Ok(Self { inode: Inode::from_raw((*dentry).d_inode), idmap, raw })
+            Ok(Self {
+                inode: Inode::from_raw((*dentry).d_inode),
+                idmap,
+                raw,
+            })
         }
     }
 

@@ -53,7 +53,13 @@ pub(crate) trait IomapOperations {
     fn begin(inode: &Inode<Self::FS>, position: u64, len: u64, purpose: Purpose) -> Result<Extent>;
 
     /// Takes back what `begin` allocated beyond the `written` bytes that were used of `len` at `position`.
-    fn end(_inode: &Inode<Self::FS>, _position: u64, _len: u64, _written: u64, _purpose: Purpose) -> Result {
+    fn end(
+        _inode: &Inode<Self::FS>,
+        _position: u64,
+        _len: u64,
+        _written: u64,
+        _purpose: Purpose,
+    ) -> Result {
         Ok(())
     }
 }
@@ -193,7 +199,17 @@ pub(super) unsafe fn direct_read<M: IomapOperations>(
     to: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: The caller's promise; the tables live for ever.
-    unsafe { bindings::iomap_dio_rw(iocb, to, &IomapTable::<M>::OPS, ptr::null(), 0, ptr::null_mut(), 0) }
+    unsafe {
+        bindings::iomap_dio_rw(
+            iocb,
+            to,
+            &IomapTable::<M>::OPS,
+            ptr::null(),
+            0,
+            ptr::null_mut(),
+            0,
+        )
+    }
 }
 
 /// Writes past the page cache, where the file has blocks. `ENOTBLK` where it has none: the caller goes on through the
@@ -207,7 +223,17 @@ pub(super) unsafe fn direct_write<M: IomapOperations>(
     from: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: The caller's promise; the tables live for ever.
-    unsafe { bindings::iomap_dio_rw(iocb, from, &IomapTable::<M>::OPS, ptr::null(), 0, ptr::null_mut(), 0) }
+    unsafe {
+        bindings::iomap_dio_rw(
+            iocb,
+            from,
+            &IomapTable::<M>::OPS,
+            ptr::null(),
+            0,
+            ptr::null_mut(),
+            0,
+        )
+    }
 }
 
 /// `SEEK_HOLE` and `SEEK_DATA` from `offset`. The inode is locked, shared.
@@ -215,7 +241,11 @@ pub(super) unsafe fn direct_write<M: IomapOperations>(
 /// # Safety
 ///
 /// `whence` is one of the two.
-pub(super) unsafe fn seek<M: IomapOperations>(inode: &Inode<M::FS>, offset: i64, whence: c_int) -> i64 {
+pub(super) unsafe fn seek<M: IomapOperations>(
+    inode: &Inode<M::FS>,
+    offset: i64,
+    whence: c_int,
+) -> i64 {
     let ops = &IomapTable::<M>::OPS;
     // SAFETY: The table fits the inode.
     unsafe {

@@ -47,13 +47,13 @@ pub(crate) mod dir;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod file_ops;
+pub(crate) mod fileattr;
 pub(crate) mod folio;
 pub(crate) mod fs_type;
-pub(crate) mod fileattr;
 pub(crate) mod idmap;
 pub(crate) mod inode;
-pub(crate) mod inode_new;
 mod inode_io;
+pub(crate) mod inode_new;
 pub(crate) mod inode_ops;
 mod inode_table;
 pub(crate) mod inode_write;
@@ -119,7 +119,9 @@ const fn none<O: Table>() -> O {
 /// What a file system is: the types of its data and how it is mounted. What it *does* is in
 /// [`super_ops::SuperOperations`], [`inode_ops::InodeOperations`], [`file_ops::FileOperations`] and
 /// [`aops::AddressSpaceOperations`].
-pub(crate) trait FileSystem: super_ops::SuperOperations<FS = Self> + Sized + Send + Sync + 'static {
+pub(crate) trait FileSystem:
+    super_ops::SuperOperations<FS = Self> + Sized + Send + Sync + 'static
+{
     /// Name of the slab cache of its inodes.
     const CACHE_NAME: &'static CStr;
     /// Mount options, filled by [`parse_param`](Self::parse_param).

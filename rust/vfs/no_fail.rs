@@ -49,7 +49,10 @@ impl Array {
     /// An array of `len` words.
     pub(super) fn new(len: usize) -> Self {
         // Zero bytes are a word that is zero.
-        Self { first: allocate(len.saturating_mul(mem::size_of::<Atomic<u64>>())).cast(), len }
+        Self {
+            first: allocate(len.saturating_mul(mem::size_of::<Atomic<u64>>())).cast(),
+            len,
+        }
     }
 
     /// The words.

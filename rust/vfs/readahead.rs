@@ -20,7 +20,10 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
     /// `raw` is the control of a readahead call on a file of `T`, ours for `'a`.
     pub(super) unsafe fn from_raw(raw: *mut bindings::readahead_control) -> Self {
         // SAFETY: The caller's promise.
-        Self { raw: unsafe { &mut *raw }, _fs: PhantomData }
+        Self {
+            raw: unsafe { &mut *raw },
+            _fs: PhantomData,
+        }
     }
 
     /// The file.

@@ -37,7 +37,10 @@ impl<'a> StatFs<'a> {
     /// # Safety
     ///
     /// `raw` is valid and ours for `'a`; `sb` is live.
-    pub(super) unsafe fn from_raw(raw: *mut bindings::kstatfs, sb: *const bindings::super_block) -> Self {
+    pub(super) unsafe fn from_raw(
+        raw: *mut bindings::kstatfs,
+        sb: *const bindings::super_block,
+    ) -> Self {
         // SAFETY: The caller's promise.
         let (answer, magic, device) = unsafe { (&mut *raw, (*sb).s_magic, (*sb).s_dev) };
         answer.f_type = magic as c_long;

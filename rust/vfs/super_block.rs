@@ -245,7 +245,13 @@ pub(super) unsafe extern "C" fn fill_super<T: FileSystem>(
 ) -> c_int {
     // SAFETY: "Callback pointer" for both; `fs_private` holds options of `T`, and the super block is ours alone.
     let (options, new) = unsafe {
-        (&*(*fc).fs_private.cast::<T::Options>(), NewSuperBlock { raw, _fs: PhantomData })
+        (
+            &*(*fc).fs_private.cast::<T::Options>(),
+            NewSuperBlock {
+                raw,
+                _fs: PhantomData,
+            },
+        )
     };
     from_result(|| {
         let data = T::fill_super(&new, options)?;
@@ -276,7 +282,9 @@ pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(raw: *mut bindings::super
         let data = (*raw).s_fs_info;
         bindings::kill_block_super(raw);
         if !data.is_null() {
-            drop(<KBox<T::Super> as ForeignOwnable>::from_foreign(data.cast()));
+            drop(<KBox<T::Super> as ForeignOwnable>::from_foreign(
+                data.cast(),
+            ));
         }
     }
 }

@@ -4,7 +4,12 @@
 //!
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
-use super::{inode::{self, Inode}, stat::StatFs, super_block::SuperBlock, FileSystem};
+use super::{
+    inode::{self, Inode},
+    stat::StatFs,
+    super_block::SuperBlock,
+    FileSystem,
+};
 use crate::bindings;
 use core::{fmt, marker::PhantomData};
 use kernel::{
@@ -25,7 +30,10 @@ pub(crate) trait SuperOperations {
     fn show_options(sb: &SuperBlock<Self::FS>, out: &mut dyn fmt::Write) -> fmt::Result;
 
     /// The inode of that number, for a file handle (NFS, `open_by_handle_at(2)`); `ESTALE` if there is none.
-    fn inode_by_number(sb: &SuperBlock<Self::FS>, ino: u64) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>>;
+    fn inode_by_number(
+        sb: &SuperBlock<Self::FS>,
+        ino: u64,
+    ) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>>;
 
     /// The directory that holds the directory `inode`, by "..", for a file handle; `ESTALE` if there is none.
     fn parent(_inode: &Inode<Self::FS>) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {
@@ -85,18 +93,45 @@ impl<T: FileSystem> SuperTable<T> {
         alloc_inode: Some(inode::alloc_inode::<T>),
         destroy_inode: Some(inode::destroy_inode::<T>),
         free_inode: Some(inode::free_inode::<T>),
-        write_inode: if T::HAS_WRITE_INODE { Some(Self::write_inode) } else { None },
-        evict_inode: if T::HAS_EVICT { Some(Self::evict_inode) } else { None },
+        write_inode: if T::HAS_WRITE_INODE {
+            Some(Self::write_inode)
+        } else {
+            None
+        },
+        evict_inode: if T::HAS_EVICT {
+            Some(Self::evict_inode)
+        } else {
+            None
+        },
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
-        sync_fs: if T::HAS_SYNC { Some(Self::sync_fs) } else { None },
-        freeze_fs: if T::HAS_FREEZE { Some(Self::freeze_fs) } else { None },
-        unfreeze_fs: if T::HAS_UNFREEZE { Some(Self::unfreeze_fs) } else { None },
-        put_super: if T::HAS_PUT { Some(Self::put_super) } else { None },
+        sync_fs: if T::HAS_SYNC {
+            Some(Self::sync_fs)
+        } else {
+            None
+        },
+        freeze_fs: if T::HAS_FREEZE {
+            Some(Self::freeze_fs)
+        } else {
+            None
+        },
+        unfreeze_fs: if T::HAS_UNFREEZE {
+            Some(Self::unfreeze_fs)
+        } else {
+            None
+        },
+        put_super: if T::HAS_PUT {
+            Some(Self::put_super)
+        } else {
+            None
+        },
         ..super::none()
     };
 
-    unsafe extern "C" fn statfs(dentry: *mut bindings::dentry, raw: *mut bindings::declared::kstatfs) -> c_int {
+    unsafe extern "C" fn statfs(
+        dentry: *mut bindings::dentry,
+        raw: *mut bindings::declared::kstatfs,
+    ) -> c_int {
         // SAFETY: "Callback pointer" for both; a dentry of a mounted `T` is on a live super block of `T`.
         let (sb, mut stat) = unsafe {
             let sb = (*dentry).d_sb;
@@ -105,10 +140,17 @@ impl<T: FileSystem> SuperTable<T> {
         from_result(|| T::statfs(sb, &mut stat).map(|()| 0))
     }
 
-    unsafe extern "C" fn show_options(seq: *mut bindings::seq_file, root: *mut bindings::dentry) -> c_int {
+    unsafe extern "C" fn show_options(
+        seq: *mut bindings::seq_file,
+        root: *mut bindings::dentry,
+    ) -> c_int {
         // SAFETY: "Callback pointer" for both, as above.
         let (sb, mut out) = unsafe { (SuperBlock::from_raw((*root).d_sb), SeqWriter(&mut *seq)) };
-        from_result(|| T::show_options(sb, &mut out).map(|()| 0).map_err(|_| EINVAL))
+        from_result(|| {
+            T::show_options(sb, &mut out)
+                .map(|()| 0)
+                .map_err(|_| EINVAL)
+        })
     }
 
     unsafe extern "C" fn write_inode(
@@ -194,7 +236,11 @@ impl<T: FileSystem> SuperTable<T> {
         encode_fh: Some(bindings::generic_encode_ino32_fh),
         fh_to_dentry: Some(Self::fh_to_dentry),
         fh_to_parent: Some(Self::fh_to_parent),
-        get_parent: if T::HAS_PARENT { Some(Self::get_parent) } else { None },
+        get_parent: if T::HAS_PARENT {
+            Some(Self::get_parent)
+        } else {
+            None
+        },
         ..super::none()
     };
 

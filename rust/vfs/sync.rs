@@ -122,7 +122,10 @@ impl NoFsScope {
     /// Begins the scope. Scopes nest.
     pub(crate) fn new() -> Self {
         // SAFETY: Changes a flag of the current task, which `drop` puts back.
-        Self { flags: unsafe { bindings::rfs_memalloc_nofs_save() }, _task: core::marker::PhantomData }
+        Self {
+            flags: unsafe { bindings::rfs_memalloc_nofs_save() },
+            _task: core::marker::PhantomData,
+        }
     }
 }
 

@@ -27,7 +27,14 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn trace_map(&self, first: u64, len: u64, disk: Option<u64>, boundary: bool) {
         // SAFETY: The inode is live.
         unsafe {
-            trace::mpage_map(self.as_raw(), first, len, disk.unwrap_or(0), disk.is_none(), boundary)
+            trace::mpage_map(
+                self.as_raw(),
+                first,
+                len,
+                disk.unwrap_or(0),
+                disk.is_none(),
+                boundary,
+            )
         };
     }
 
@@ -36,7 +43,13 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn trace_bio(&self, bio: &OpenBio, reason: u8, direction: Direction) {
         // SAFETY: The inode is live; the bio is open and holds folios of the inode's file.
         unsafe {
-            trace::mpage_bio(self.as_raw(), bio.as_raw(), bio.folios(), reason, direction == Direction::Write)
+            trace::mpage_bio(
+                self.as_raw(),
+                bio.as_raw(),
+                bio.folios(),
+                reason,
+                direction == Direction::Write,
+            )
         };
     }
 
@@ -83,7 +96,14 @@ impl<T: FileSystem> SuperBlock<T> {
     /// `alloc_blocks`: blocks were chosen.
     #[inline(always)]
     pub(crate) fn trace_alloc(&self, chosen: &Chosen) {
-        let Chosen { ino, goal, want, disk, len, reserved } = *chosen;
+        let Chosen {
+            ino,
+            goal,
+            want,
+            disk,
+            len,
+            reserved,
+        } = *chosen;
         // SAFETY: The super block is live.
         unsafe { trace::alloc_blocks(self.as_raw(), ino, goal, want, disk, len, reserved) };
     }

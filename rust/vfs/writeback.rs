@@ -29,7 +29,13 @@ impl<'a, T: FileSystem> Writeback<'a, T> {
     ) -> Self {
         // SAFETY: The caller's promise.
         let (mapping, control) = unsafe { (&mut *mapping, &mut *control) };
-        Self { mapping, control, folio: ptr::null_mut(), error: 0, _fs: PhantomData }
+        Self {
+            mapping,
+            control,
+            folio: ptr::null_mut(),
+            error: 0,
+            _fs: PhantomData,
+        }
     }
 
     /// The file.
@@ -81,7 +87,9 @@ pub(crate) fn plugged<R>(work: impl FnOnce() -> R) -> R {
     // SAFETY: The plug lives on this stack frame, is started here and finished in `Plug::drop`, before it moves.
     let plug = unsafe {
         bindings::blk_start_plug(&mut raw);
-        Plug { raw: Pin::new_unchecked(&mut raw) }
+        Plug {
+            raw: Pin::new_unchecked(&mut raw),
+        }
     };
     let result = work();
     drop(plug);

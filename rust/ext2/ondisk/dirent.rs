@@ -167,7 +167,8 @@ impl<'a> DirBlock<'a> {
             let name_len = (header >> 48) as usize & 0xff;
             let ino = header as u32;
             let next = offset.wrapping_add(rec_len);
-            let fits = entry_len(name_len) <= rec_len && name_len != 0 && ino <= self.format.inodes_count;
+            let fits =
+                entry_len(name_len) <= rec_len && name_len != 0 && ino <= self.format.inodes_count;
             if rec_len < HEADER || rec_len % 4 != 0 || next > end || !(fits || ino == 0) {
                 // Says what is wrong.
                 self.entry(offset)?;

@@ -96,9 +96,7 @@ impl Path {
         let slot = DIRECT.wrapping_add(height).wrapping_sub(1);
         // The index at a level is the part of the relative block number that the levels below do
         // not use.
-        let index = |below: u32| {
-            (relative >> (below.wrapping_mul(shift) & 63) & mask) as u32
-        };
+        let index = |below: u32| (relative >> (below.wrapping_mul(shift) & 63) & mask) as u32;
         let offsets = match height {
             1 => [slot, index(0), 0, 0],
             2 => [slot, index(1), index(0), 0],
@@ -301,10 +299,15 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
 
 /// How many pointers right before pointer `index`, which is not zero, belong to its run.
 pub fn run_before(pointers: &[u8], index: u32) -> u32 {
-    let Some(own) = usize::try_from(index).ok().and_then(|index| le32(pointers, index.wrapping_mul(4))) else {
+    let Some(own) = usize::try_from(index)
+        .ok()
+        .and_then(|index| le32(pointers, index.wrapping_mul(4)))
+    else {
         return 0;
     };
-    let before = pointers.get(..(index as usize).wrapping_mul(4)).unwrap_or_default();
+    let before = pointers
+        .get(..(index as usize).wrapping_mul(4))
+        .unwrap_or_default();
     let mut count = 0u32;
     for pointer in before.rchunks_exact(4) {
         // Zero is a hole, so that a run never begins at block one by way of it.

@@ -78,14 +78,24 @@ fn at_stripe(bitmap: &[u8], len: u32, wish: &Wish, avoid: &Avoid) -> Option<Rang
     let run = find_outside(bitmap, len, wish.goal, room, avoid)?;
     let ahead = wish.stripe.saturating_sub(wish.phase);
     let past = run.start.saturating_add(ahead).checked_rem(wish.stripe)?;
-    let skip = if past == 0 { 0 } else { wish.stripe.saturating_sub(past) };
+    let skip = if past == 0 {
+        0
+    } else {
+        wish.stripe.saturating_sub(past)
+    };
     let start = run.start.saturating_add(skip);
     let end = start.saturating_add(wish.want);
     (end <= run.end).then_some(start..end)
 }
 
 /// As [`bitmap::find_run`], leaving out what others keep for themselves.
-fn find_outside(bitmap: &[u8], len: u32, goal: u32, want: u32, avoid: &Avoid) -> Option<Range<u32>> {
+fn find_outside(
+    bitmap: &[u8],
+    len: u32,
+    goal: u32,
+    want: u32,
+    avoid: &Avoid,
+) -> Option<Range<u32>> {
     let goal = if goal < len { goal } else { 0 };
     let behind = longest_outside(bitmap, goal..len, want, avoid);
     if behind.as_ref().map_or(0, run_len) >= want {
@@ -100,7 +110,12 @@ fn find_outside(bitmap: &[u8], len: u32, goal: u32, want: u32, avoid: &Avoid) ->
 
 /// The first row of `want` clear bits inside `inside` and outside of `avoid`, or the longest shorter
 /// one.
-fn longest_outside(bitmap: &[u8], inside: Range<u32>, want: u32, avoid: &Avoid) -> Option<Range<u32>> {
+fn longest_outside(
+    bitmap: &[u8],
+    inside: Range<u32>,
+    want: u32,
+    avoid: &Avoid,
+) -> Option<Range<u32>> {
     let mut best: Option<Range<u32>> = None;
     let mut from = inside.start;
     while let Some(start) = bitmap::next_clear(bitmap, inside.end, from) {
@@ -108,7 +123,10 @@ fn longest_outside(bitmap: &[u8], inside: Range<u32>, want: u32, avoid: &Avoid) 
             from = end;
             continue;
         }
-        let limit = avoid.next_after(start).unwrap_or(inside.end).min(inside.end);
+        let limit = avoid
+            .next_after(start)
+            .unwrap_or(inside.end)
+            .min(inside.end);
         let len = bitmap::clear_run(bitmap, limit, start, want);
         let end = start.saturating_add(len);
         if len > best.as_ref().map_or(0, run_len) {
@@ -232,7 +250,9 @@ impl Windows {
         };
         let continues = known(slot) && slot.bits.start == taken.start;
         let size = match continues && run_len(taken) < LAST_WINDOW {
-            true => run_len(&slot.bits).saturating_mul(2).clamp(FIRST_WINDOW, LAST_WINDOW),
+            true => run_len(&slot.bits)
+                .saturating_mul(2)
+                .clamp(FIRST_WINDOW, LAST_WINDOW),
             false => 0,
         };
         *slot = Window {
@@ -244,7 +264,11 @@ impl Windows {
     }
 
     fn least_used(&self) -> usize {
-        let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
+        let oldest = self
+            .slots
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, slot)| slot.used);
         oldest.map_or(0, |(index, _)| index)
     }
 }

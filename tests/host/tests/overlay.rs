@@ -150,7 +150,9 @@ impl Pair {
                 }
                 (Found::Nothing(until), None) => {
                     let gap = block..until.min(BLOCKS);
-                    assert!(!gap.is_empty() && gap.clone().all(|b| self.model[b as usize].is_none()));
+                    assert!(
+                        !gap.is_empty() && gap.clone().all(|b| self.model[b as usize].is_none())
+                    );
                     let next = self.model.get(until as usize);
                     assert!(next.is_none_or(Option::is_some), "the whole gap");
                 }

@@ -10,8 +10,8 @@ use rext2_host::ext2::ondisk::{
         file_groups,
         suits_directory,
         suits_top_directory,
-        Avoid,
         Average,
+        Avoid,
         GroupUse,
         Windows,
         Wish, //
@@ -34,7 +34,11 @@ fn longest_row(bitmap: &[u8]) -> u32 {
     let mut longest = 0;
     let mut row = 0;
     for bit in 0..BITS {
-        row = if bitmap::is_set(bitmap, bit) { 0 } else { row + 1 };
+        row = if bitmap::is_set(bitmap, bit) {
+            0
+        } else {
+            row + 1
+        };
         longest = longest.max(row);
     }
     longest
@@ -175,13 +179,25 @@ fn directories_go_where_there_is_room() {
     assert!(suits_top_directory(&good, &average));
     assert!(suits_directory(&good, &average, 160, 2000));
     for bad in [
-        GroupUse { free_blocks: 400, ..good },
-        GroupUse { free_inodes: 50, ..good },
-        GroupUse { free_inodes: 0, ..good },
+        GroupUse {
+            free_blocks: 400,
+            ..good
+        },
+        GroupUse {
+            free_inodes: 50,
+            ..good
+        },
+        GroupUse {
+            free_inodes: 0,
+            ..good
+        },
     ] {
         assert!(!suits_top_directory(&bad, &average), "{bad:?}");
         assert!(!suits_directory(&bad, &average, 160, 2000), "{bad:?}");
     }
-    let crowded = GroupUse { directories: 25, ..good };
+    let crowded = GroupUse {
+        directories: 25,
+        ..good
+    };
     assert!(!suits_directory(&crowded, &average, 160, 2000));
 }

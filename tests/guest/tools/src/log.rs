@@ -62,7 +62,10 @@ fn word(bytes: &[u8], at: usize) -> u64 {
 }
 
 fn bad(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidData, format!("no log of dm-log-writes: {what}"))
+    Error::new(
+        ErrorKind::InvalidData,
+        format!("no log of dm-log-writes: {what}"),
+    )
 }
 
 impl Log {
@@ -105,17 +108,37 @@ impl Log {
 fn read_entry(file: &File, at: u64, sector: u64) -> Result<(Entry, u64)> {
     let mut bytes = vec![0; sector as usize];
     file.read_exact_at(&mut bytes, at)?;
-    let (first, count, flags, text) = (word(&bytes, 0), word(&bytes, 8), word(&bytes, 16), word(&bytes, 24));
+    let (first, count, flags, text) = (
+        word(&bytes, 0),
+        word(&bytes, 8),
+        word(&bytes, 16),
+        word(&bytes, 24),
+    );
     let data = at + sector;
     let len = count.checked_mul(sector).ok_or_else(|| bad("length"))?;
     let mark = match flags & MARK != 0 && text <= sector - HEAD {
-        true => Some(String::from_utf8_lossy(&bytes[HEAD as usize..(HEAD + text) as usize]).into_owned()),
+        true => Some(
+            String::from_utf8_lossy(&bytes[HEAD as usize..(HEAD + text) as usize]).into_owned(),
+        ),
         false => None,
     };
-    let stored = if flags & (DISCARD | MARK) == 0 { len } else { 0 };
+    let stored = if flags & (DISCARD | MARK) == 0 {
+        len
+    } else {
+        0
+    };
     let next = data.checked_add(stored).ok_or_else(|| bad("length"))?;
     let offset = first.checked_mul(sector).ok_or_else(|| bad("sector"))?;
-    Ok((Entry { offset, len, flags, mark, data }, next))
+    Ok((
+        Entry {
+            offset,
+            len,
+            flags,
+            mark,
+            data,
+        },
+        next,
+    ))
 }
 
 /// A moment at which the power fails.
@@ -145,8 +168,15 @@ pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
                 mark = Some(text.clone());
             }
         }
-        if let Some(mark) = mark.as_ref().filter(|_| entry.is_flush() || index % step == step - 1) {
-            points.push(Point { durable, sent: behind, mark: mark.clone() });
+        if let Some(mark) = mark
+            .as_ref()
+            .filter(|_| entry.is_flush() || index % step == step - 1)
+        {
+            points.push(Point {
+                durable,
+                sent: behind,
+                mark: mark.clone(),
+            });
         }
     }
     points
@@ -158,7 +188,10 @@ mod tests {
     use std::io::Write;
 
     fn head(first: u64, count: u64, flags: u64, text: &str) -> Vec<u8> {
-        let mut bytes: Vec<u8> = [first, count, flags, text.len() as u64].iter().flat_map(|w| w.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = [first, count, flags, text.len() as u64]
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect();
         bytes.extend(text.as_bytes());
         bytes.resize(512, 0);
         bytes
@@ -166,7 +199,10 @@ mod tests {
 
     /// mark "start", a write of sector 3, a flush, a write of sector 4.
     fn sample(path: &str) {
-        let mut log: Vec<u8> = [MAGIC, VERSION, 4, 512].iter().flat_map(|w| w.to_le_bytes()).collect();
+        let mut log: Vec<u8> = [MAGIC, VERSION, 4, 512]
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect();
         log.resize(512, 0);
         log.extend(head(0, 0, MARK, "start"));
         log.extend(head(3, 1, 0, ""));
@@ -186,17 +222,34 @@ mod tests {
         let log = Log::open(name).unwrap();
         assert_eq!(log.entries[0].mark.as_deref(), Some("start"));
         assert!(log.entries[2].is_flush());
-        let target = File::options().create(true).truncate(true).read(true).write(true).open(&disk).unwrap();
+        let target = File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&disk)
+            .unwrap();
         target.set_len(4096).unwrap();
         for entry in &log.entries {
             log.apply(entry, &target).unwrap();
         }
         let mut bytes = [0; 1024];
         target.read_exact_at(&mut bytes, 3 * 512).unwrap();
-        assert_eq!((bytes[0], bytes[511], bytes[512], bytes[1023]), (7, 7, 8, 8));
+        assert_eq!(
+            (bytes[0], bytes[511], bytes[512], bytes[1023]),
+            (7, 7, 8, 8)
+        );
         let found = points(&log.entries, "start", 4);
-        assert!(found.contains(&Point { durable: 3, sent: 3, mark: "start".into() }));
-        assert!(found.contains(&Point { durable: 3, sent: 4, mark: "start".into() }));
+        assert!(found.contains(&Point {
+            durable: 3,
+            sent: 3,
+            mark: "start".into()
+        }));
+        assert!(found.contains(&Point {
+            durable: 3,
+            sent: 4,
+            mark: "start".into()
+        }));
         std::fs::remove_file(path).unwrap();
         std::fs::remove_file(disk).unwrap();
     }

@@ -22,7 +22,11 @@ pub enum Chunk {
     /// Only zeroes.
     Zero,
     /// What was written by somebody for this file and place.
-    Written { file: u32, place: u32, generation: u32 },
+    Written {
+        file: u32,
+        place: u32,
+        generation: u32,
+    },
     /// Anything else.
     Foreign,
 }
@@ -42,10 +46,19 @@ pub fn decode(bytes: &[u8]) -> Chunk {
     if bytes.iter().all(|byte| *byte == 0) {
         return Chunk::Zero;
     }
-    let word = |at: usize| bytes.get(at..at + 4).and_then(|w| w.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let word = |at: usize| {
+        bytes
+            .get(at..at + 4)
+            .and_then(|w| w.try_into().ok())
+            .map_or(0, u32::from_le_bytes)
+    };
     let (file, place, generation) = (word(4), word(8), word(12));
     match bytes == encode(file, place, generation) {
-        true => Chunk::Written { file, place, generation },
+        true => Chunk::Written {
+            file,
+            place,
+            generation,
+        },
         false => Chunk::Foreign,
     }
 }
@@ -80,7 +93,9 @@ impl Event {
     pub fn line(&self) -> String {
         match self {
             Self::Create(file, name) => format!("create {file} {name}"),
-            Self::Write(file, first, end, generation) => format!("write {file} {first} {end} {generation}"),
+            Self::Write(file, first, end, generation) => {
+                format!("write {file} {first} {end} {generation}")
+            }
             Self::Truncate(file, chunks) => format!("truncate {file} {chunks}"),
             Self::Punch(file, first, end) => format!("punch {file} {first} {end}"),
             Self::Rename(file, name) => format!("rename {file} {name}"),
@@ -179,25 +194,44 @@ impl FileModel {
         let chunks = found.len() / CHUNK;
         // Where the power failed ahead of the size, e2fsck rounds it up to a block.
         let most = self.most.next_multiple_of(LARGEST_BLOCK / CHUNK);
-        if self.synced.is_some() && (found.len() % CHUNK != 0 || chunks < self.least || chunks > most) {
-            return Some(format!("has {} bytes, and should have {} to {} chunks", found.len(), self.least, self.most));
+        if self.synced.is_some()
+            && (found.len() % CHUNK != 0 || chunks < self.least || chunks > most)
+        {
+            return Some(format!(
+                "has {} bytes, and should have {} to {} chunks",
+                found.len(),
+                self.least,
+                self.most
+            ));
         }
-        found.chunks(CHUNK).zip(0u32..).find_map(|(bytes, place)| self.refuses_chunk(number, place, decode(bytes)))
+        found
+            .chunks(CHUNK)
+            .zip(0u32..)
+            .find_map(|(bytes, place)| self.refuses_chunk(number, place, decode(bytes)))
     }
 
     fn refuses_chunk(&self, number: u32, place: u32, chunk: Chunk) -> Option<String> {
         let generation = match chunk {
             Chunk::Zero => 0,
-            Chunk::Written { file, place: at, generation } if (file, at) == (number, place) => generation,
+            Chunk::Written {
+                file,
+                place: at,
+                generation,
+            } if (file, at) == (number, place) => generation,
             other => return Some(format!("chunk {place} shows {other:?}")),
         };
         let synced = self.synced.as_ref()?;
         let durable = synced.get(place as usize).copied().unwrap_or(0);
-        let later = self.later.get(&place).is_some_and(|set| set.contains(&generation));
+        let later = self
+            .later
+            .get(&place)
+            .is_some_and(|set| set.contains(&generation));
         if generation == durable || later {
             return None;
         }
-        Some(format!("chunk {place} has generation {generation}, and was made durable with {durable}"))
+        Some(format!(
+            "chunk {place} has generation {generation}, and was made durable with {durable}"
+        ))
     }
 }
 
@@ -229,19 +263,29 @@ impl Model {
     fn apply(&mut self, event: &Event, durable: bool) {
         match event {
             Event::Create(number, name) => {
-                let file = FileModel { name: Some(name.clone()), maybe_gone: true, ..FileModel::default() };
+                let file = FileModel {
+                    name: Some(name.clone()),
+                    maybe_gone: true,
+                    ..FileModel::default()
+                };
                 self.files.insert(*number, file);
                 self.named(*number, name);
             }
             Event::Rename(number, name) => {
-                let replaced = self.files.iter().find(|(_, file)| file.name.as_ref() == Some(name)).map(|(other, _)| *other);
+                let replaced = self
+                    .files
+                    .iter()
+                    .find(|(_, file)| file.name.as_ref() == Some(name))
+                    .map(|(other, _)| *other);
                 if let Some(other) = replaced {
                     self.gone(other);
                 }
                 self.named(*number, name);
             }
             Event::Unlink(number) => self.gone(*number),
-            Event::Write(number, first, end, generation) => self.change(*number, |file| file.set(*first, *end, *generation)),
+            Event::Write(number, first, end, generation) => {
+                self.change(*number, |file| file.set(*first, *end, *generation))
+            }
             Event::Punch(number, first, end) => self.change(*number, |file| {
                 let end = (*end).min(file.chunks.len() as u32);
                 file.set(*first, end, 0);
@@ -291,8 +335,12 @@ mod tests {
     }
 
     fn events() -> Vec<Event> {
-        let lines = "create 1 a\nwrite 1 0 2 1\nsync 1\nsync-names\nmark 5\nwrite 1 1 3 2\nrename 1 b";
-        lines.lines().map(|line| Event::parse(line).unwrap()).collect()
+        let lines =
+            "create 1 a\nwrite 1 0 2 1\nsync 1\nsync-names\nmark 5\nwrite 1 1 3 2\nrename 1 b";
+        lines
+            .lines()
+            .map(|line| Event::parse(line).unwrap())
+            .collect()
     }
 
     #[test]
@@ -310,7 +358,15 @@ mod tests {
         for good in [&[1, 1][..], &[1, 2], &[1, 2, 2], &[1, 1, 2]] {
             assert_eq!(file.refuses(1, &contents(1, good)), None);
         }
-        for bad in [&[1][..], &[0, 1], &[2, 1], &[1, 0], &[1, 1, 1], &[1, 1, 2, 2], &[1; 9]] {
+        for bad in [
+            &[1][..],
+            &[0, 1],
+            &[2, 1],
+            &[1, 0],
+            &[1, 1, 1],
+            &[1, 1, 2, 2],
+            &[1; 9],
+        ] {
             assert!(file.refuses(1, &contents(1, bad)).is_some(), "{bad:?}");
         }
         assert!(file.refuses(1, &[STALE; 2 * CHUNK]).is_some());

@@ -17,7 +17,10 @@ const USAGE: &str = "usage: replay list LOG
 fn list(log: &Log) {
     for (index, entry) in log.entries.iter().enumerate() {
         let text = entry.mark.as_deref().unwrap_or("");
-        println!("{index} flags={} offset={} len={} {text}", entry.flags, entry.offset, entry.len);
+        println!(
+            "{index} flags={} offset={} len={} {text}",
+            entry.flags, entry.offset, entry.len
+        );
     }
 }
 
@@ -36,8 +39,12 @@ fn apply(log: &Log, disk: &str, from: usize, to: usize, seed: Option<u64>) -> Re
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse().unwrap_or_else(|_| die(&format!("'{text}' is no number")));
-    let open = |path: &str| Log::open(path).unwrap_or_else(|error| die(&format!("{path}: {error}")));
+    let number = |text: &str| {
+        text.parse()
+            .unwrap_or_else(|_| die(&format!("'{text}' is no number")))
+    };
+    let open =
+        |path: &str| Log::open(path).unwrap_or_else(|error| die(&format!("{path}: {error}")));
     let result = match words.as_slice() {
         ["list", log] => {
             list(&open(log));
@@ -50,9 +57,13 @@ fn main() {
             Ok(())
         }
         ["apply", log, disk, from, to] => apply(&open(log), disk, number(from), number(to), None),
-        ["apply", log, disk, from, to, seed] => {
-            apply(&open(log), disk, number(from), number(to), Some(number(seed) as u64))
-        }
+        ["apply", log, disk, from, to, seed] => apply(
+            &open(log),
+            disk,
+            number(from),
+            number(to),
+            Some(number(seed) as u64),
+        ),
         _ => die(USAGE),
     };
     result.unwrap_or_else(|error| die(&error.to_string()));

@@ -64,12 +64,23 @@ impl Worker {
         let Some(device) = &self.device else {
             return Ok(());
         };
-        let status = Command::new("dmsetup").args(["message", device, "0", "mark", &self.marks.to_string()]).status()?;
-        if status.success() { Ok(()) } else { Err(Error::other("dmsetup message failed")) }
+        let status = Command::new("dmsetup")
+            .args(["message", device, "0", "mark", &self.marks.to_string()])
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::other("dmsetup message failed"))
+        }
     }
 
     fn new_name(&mut self) -> String {
-        format!("d{}/f{}-{}", self.random.below(DIRECTORIES), self.next_file, self.random.below(1000))
+        format!(
+            "d{}/f{}-{}",
+            self.random.below(DIRECTORIES),
+            self.next_file,
+            self.random.below(1000)
+        )
     }
 
     fn any_file(&mut self) -> Option<(u32, String, u32)> {
@@ -77,14 +88,19 @@ impl Worker {
             .model
             .files
             .iter()
-            .filter_map(|(number, file)| Some((*number, file.name.clone()?, file.chunks.len() as u32)))
+            .filter_map(|(number, file)| {
+                Some((*number, file.name.clone()?, file.chunks.len() as u32))
+            })
             .collect();
         let index = self.random.below(live.len() as u64) as usize;
         live.get(index).cloned()
     }
 
     fn open(&self, name: &str) -> Result<File> {
-        File::options().read(true).write(true).open(self.dir.join(name))
+        File::options()
+            .read(true)
+            .write(true)
+            .open(self.dir.join(name))
     }
 
     fn create(&mut self) -> Result<()> {
@@ -92,7 +108,10 @@ impl Worker {
         let number = self.next_file;
         self.next_file += 1;
         self.note(Event::Create(number, name.clone()))?;
-        File::options().write(true).create_new(true).open(self.dir.join(&name))?;
+        File::options()
+            .write(true)
+            .create_new(true)
+            .open(self.dir.join(&name))?;
         let len = 1 + self.random.below(40) as u32;
         self.write(number, &name, 0, len)
     }
@@ -102,8 +121,11 @@ impl Worker {
         self.generation += 1;
         let (generation, end) = (self.generation, first + len);
         self.note(Event::Write(number, first, end, generation))?;
-        let bytes: Vec<u8> = (first..end).flat_map(|place| encode(number, place, generation)).collect();
-        self.open(name)?.write_all_at(&bytes, u64::from(first) * CHUNK as u64)
+        let bytes: Vec<u8> = (first..end)
+            .flat_map(|place| encode(number, place, generation))
+            .collect();
+        self.open(name)?
+            .write_all_at(&bytes, u64::from(first) * CHUNK as u64)
     }
 
     fn sync_names(&mut self) -> Result<()> {
@@ -117,7 +139,12 @@ impl Worker {
     fn replace(&mut self, target: String) -> Result<()> {
         self.create()?;
         let number = self.next_file - 1;
-        let Some(name) = self.model.files.get(&number).and_then(|file| file.name.clone()) else {
+        let Some(name) = self
+            .model
+            .files
+            .get(&number)
+            .and_then(|file| file.name.clone())
+        else {
             return Ok(());
         };
         self.sync(number, &name)?;
@@ -137,14 +164,20 @@ impl Worker {
     }
 
     fn step(&mut self) -> Result<()> {
-        let live = self.model.files.values().filter(|file| file.name.is_some()).count();
+        let live = self
+            .model
+            .files
+            .values()
+            .filter(|file| file.name.is_some())
+            .count();
         let Some((number, name, chunks)) = self.any_file().filter(|_| live >= 3) else {
             return self.create();
         };
         match self.random.below(100) {
             0..12 if live < FILES => self.create(),
             0..30 => {
-                let len = (1 + self.random.below(120) as u32).min((LONGEST as u32).saturating_sub(chunks));
+                let len = (1 + self.random.below(120) as u32)
+                    .min((LONGEST as u32).saturating_sub(chunks));
                 self.write(number, &name, chunks, len)
             }
             30..48 => {
@@ -199,7 +232,10 @@ impl Worker {
         let first = self.random.below(u64::from(chunks).max(1)) as u32;
         let end = first + 1 + self.random.below(60) as u32;
         self.note(Event::Punch(number, first, end))?;
-        let (start, len) = (i64::from(first) * CHUNK as i64, i64::from(end - first) * CHUNK as i64);
+        let (start, len) = (
+            i64::from(first) * CHUNK as i64,
+            i64::from(end - first) * CHUNK as i64,
+        );
         let file = self.open(name)?;
         // SAFETY: The descriptor is open; 3 punches a hole and keeps the size.
         checked(unsafe { fallocate(file.as_raw_fd(), 3, start, len) })
@@ -247,15 +283,23 @@ fn walk(dir: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) -> Result
 /// What a file without a known name shows that it must not.
 fn foreign(bytes: &[u8]) -> Option<String> {
     let mut owner = None;
-    bytes.chunks(CHUNK).zip(0u32..).find_map(|(bytes, place)| match decode(bytes) {
-        Chunk::Zero => None,
-        Chunk::Written { file, place: at, .. } if at == place && *owner.get_or_insert(file) == file => None,
-        other => Some(format!("chunk {place} shows {other:?}")),
-    })
+    bytes
+        .chunks(CHUNK)
+        .zip(0u32..)
+        .find_map(|(bytes, place)| match decode(bytes) {
+            Chunk::Zero => None,
+            Chunk::Written {
+                file, place: at, ..
+            } if at == place && *owner.get_or_insert(file) == file => None,
+            other => Some(format!("chunk {place} shows {other:?}")),
+        })
 }
 
 fn check(dir: &str, journal: &str, mark: u32) -> Result<()> {
-    let events: Vec<Event> = fs::read_to_string(journal)?.lines().filter_map(Event::parse).collect();
+    let events: Vec<Event> = fs::read_to_string(journal)?
+        .lines()
+        .filter_map(Event::parse)
+        .collect();
     let model = Model::after_mark(&events, mark);
     let mut found = BTreeMap::new();
     walk(Path::new(dir), "", &mut found)?;
@@ -264,11 +308,23 @@ fn check(dir: &str, journal: &str, mark: u32) -> Result<()> {
         if file.maybe_gone {
             continue;
         }
-        let there = file.names.iter().filter_map(|name| Some((name, found.get(name)?)));
-        let refused: Vec<Option<String>> =
-            there.map(|(name, bytes)| Some(format!("{name} (file {number}) {}", file.refuses(*number, bytes)?))).collect();
+        let there = file
+            .names
+            .iter()
+            .filter_map(|name| Some((name, found.get(name)?)));
+        let refused: Vec<Option<String>> = there
+            .map(|(name, bytes)| {
+                Some(format!(
+                    "{name} (file {number}) {}",
+                    file.refuses(*number, bytes)?
+                ))
+            })
+            .collect();
         if refused.is_empty() {
-            wrong.push(format!("file {number} is gone; its names were {:?}", file.names));
+            wrong.push(format!(
+                "file {number} is gone; its names were {:?}",
+                file.names
+            ));
         } else if refused.iter().all(Option::is_some) {
             wrong.extend(refused.into_iter().flatten());
         }
@@ -281,18 +337,31 @@ fn check(dir: &str, journal: &str, mark: u32) -> Result<()> {
             wrong.push(format!("{name} should not be there"));
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Error::other(wrong.join("\n"))) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::other(wrong.join("\n")))
+    }
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse::<u32>().unwrap_or_else(|_| die(&format!("'{text}' is no number")));
+    let number = |text: &str| {
+        text.parse::<u32>()
+            .unwrap_or_else(|_| die(&format!("'{text}' is no number")))
+    };
     let result = match words.as_slice() {
-        ["run", dir, journal, seed, steps] => run(dir, journal, number(seed).into(), number(steps), None),
-        ["run", dir, journal, seed, steps, device] => {
-            run(dir, journal, number(seed).into(), number(steps), Some((*device).to_string()))
+        ["run", dir, journal, seed, steps] => {
+            run(dir, journal, number(seed).into(), number(steps), None)
         }
+        ["run", dir, journal, seed, steps, device] => run(
+            dir,
+            journal,
+            number(seed).into(),
+            number(steps),
+            Some((*device).to_string()),
+        ),
         ["check", dir, journal, mark] => check(dir, journal, number(mark)),
         _ => die(USAGE),
     };
