@@ -39,7 +39,13 @@ impl WriteMap for Ext2 {
                 let room = u64::from(until.saturating_sub(block)).max(1);
                 let run = Walk::new(inode).map(&state.pointers, first, max.min(room))?;
                 if run.place != Place::Hole {
-                    return Ok(Chosen { run: Run { boundary: false, ..run }, fresh: false });
+                    return Ok(Chosen {
+                        run: Run {
+                            boundary: false,
+                            ..run
+                        },
+                        fresh: false,
+                    });
                 }
                 // Dirty without a reservation: somebody changed the page who never asked. It is not too late.
                 reserve(inode, &mut state, block..block.saturating_add(1))?;
@@ -54,7 +60,12 @@ impl WriteMap for Ext2 {
             State::Reserved => choose(inode, &mut state, &extent)?,
             State::Allocated(disk) | State::Submitted(disk, _) => (disk, extent.len),
         };
-        let run = Run { first, len: len.into(), place: Place::Mapped(disk.into()), boundary: false };
+        let run = Run {
+            first,
+            len: len.into(),
+            place: Place::Mapped(disk.into()),
+            boundary: false,
+        };
         Ok(Chosen { run, fresh: true })
     }
 
@@ -70,7 +81,9 @@ impl WriteMap for Ext2 {
             let (State::Allocated(disk) | State::Submitted(disk, _)) = extent.state else {
                 return Err(EIO);
             };
-            state.overlay.change(block..end, State::Submitted(disk, Pass(ticket.clone())))?;
+            state
+                .overlay
+                .change(block..end, State::Submitted(disk, Pass(ticket.clone())))?;
             block = end;
         }
         Ok(())
@@ -102,17 +115,31 @@ pub(super) fn block_range(first: u64, len: u64) -> Result<Range<u32>> {
 /// Sets space aside for the holes in `range`.
 pub(super) fn reserve(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
     let mut block = range.start;
+    // From here to `block` all was set aside by this call.
+    let mut own = block;
     while block < range.end {
-        block = match state.overlay.find(block) {
-            Found::Extent(extent) => extent.end(),
-            Found::Nothing(until) => reserve_gap(inode, state, block..until.min(range.end))?,
+        let reserved = match state.overlay.find(block) {
+            Found::Extent(extent) => Ok((extent.end(), false)),
+            Found::Nothing(until) => reserve_gap(inode, state, block..until.min(range.end)),
         };
+        match reserved {
+            Ok((end, is_own)) => {
+                block = end;
+                own = if is_own { own } else { end };
+            }
+            Err(error) => {
+                // A large request that fails must not keep what others could use.
+                state.overlay.take(own..block, |_| {})?;
+                super::commit::settle(inode, state);
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
 
-/// Sets space aside for the first run of `gap` if it is a hole. Gives the block after the run.
-fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<u32> {
+/// Sets space aside for the first run of `gap` if it is a hole. Gives the block after the run, and whether it is one.
+fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<(u32, bool)> {
     let wanted = gap.end.saturating_sub(gap.start).max(1);
     let run = map::look_up(inode, state, gap.start.into(), wanted.into())?;
     let len = u32::try_from(run.len).unwrap_or(u32::MAX).min(wanted);
@@ -120,18 +147,29 @@ fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<u
     if run.place == Place::Hole {
         let need = u64::from(len).saturating_add(pointer_blocks(inode, state, gap.start..end));
         inode.sb().reserve_blocks(need)?;
-        let extent = Extent { first: gap.start, len, state: State::Reserved };
-        state.overlay.add(extent).inspect_err(|_| inode.sb().release_blocks(need))?;
+        let extent = Extent {
+            first: gap.start,
+            len,
+            state: State::Reserved,
+        };
+        state
+            .overlay
+            .add(extent)
+            .inspect_err(|_| inode.sb().release_blocks(need))?;
         state.reserved = state.reserved.saturating_add(need);
         inode.trace_reserve(gap.start.into(), len.into(), need);
     }
-    Ok(end)
+    Ok((end, run.place == Place::Hole))
 }
 
 /// The most pointer blocks that it can take to link `range`, beyond those counted for the extent before it.
 fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
     let bits = inode.block_bits();
-    let leaf = |block: u32| block.checked_sub(path::DIRECT).map(|block| block >> bits.saturating_sub(2));
+    let leaf = |block: u32| {
+        block
+            .checked_sub(path::DIRECT)
+            .map(|block| block >> bits.saturating_sub(2))
+    };
     let Some(last) = leaf(range.end.saturating_sub(1)) else {
         return 0;
     };
@@ -144,7 +182,9 @@ fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
     let above = match u64::from(last) {
         0 => 0,
         leaf if leaf <= per_block => 1,
-        _ => 2u64.saturating_add(leaves >> bits.saturating_sub(2)).saturating_add(1),
+        _ => 2u64
+            .saturating_add(leaves >> bits.saturating_sub(2))
+            .saturating_add(1),
     };
     leaves.saturating_add(if leaves > 0 { above } else { 0 })
 }
@@ -152,7 +192,11 @@ fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
 /// The most blocks that it can take to give all of the overlay a place on disk, and to link it.
 pub(super) fn needed(inode: &Inode, state: &MapState) -> u64 {
     state.overlay.extents().iter().fold(0, |sum: u64, extent| {
-        let data = if extent.state == State::Reserved { extent.len } else { 0 };
+        let data = if extent.state == State::Reserved {
+            extent.len
+        } else {
+            0
+        };
         let pointers = pointer_blocks(inode, state, extent.first..extent.end());
         sum.saturating_add(data.into()).saturating_add(pointers)
     })
@@ -163,10 +207,18 @@ pub(super) fn choose(inode: &Inode, state: &mut MapState, extent: &Extent) -> Re
     let sb = inode.sb();
     let goal = goal(inode, state, extent.first)?;
     let len = extent.len.min(MOST);
-    let request = Request { goal, len, from: Budget::Reserved, owner: inode.ino() };
+    let request = Request {
+        goal,
+        len,
+        from: Budget::Reserved,
+        owner: inode.ino(),
+    };
     let run = sb.allocate(&request)?;
     let end = extent.first.saturating_add(run.len);
-    if let Err(error) = state.overlay.change(extent.first..end, State::Allocated(run.start)) {
+    if let Err(error) = state
+        .overlay
+        .change(extent.first..end, State::Allocated(run.start))
+    {
         sb.return_run(run.start, run.len);
         // What was taken from the reservation goes back into it: the extent is still reserved.
         sb.reserve_blocks(run.len.into())?;

@@ -67,8 +67,30 @@ pub(crate) fn write_begin<T: WriteMap>(
     len: u64,
     nowait: bool,
 ) -> Result<CachedFolio> {
-    let folio = CachedFolio::get(inode, pos, len, nowait)?;
-    let end = pos.saturating_add(len).min(folio.pos().saturating_add(folio.size()));
+    let begun = begin(inode, pos, len, len, nowait);
+    match begun {
+        Err(error) if error == ENOSPC && !nowait && len > 1 => {
+            // What is left may do for a smaller folio. The large one lies past the end, or stays as it is.
+            let end = pos.saturating_add(len);
+            inode.drop_cache(&(pos.max(inode.size())..end));
+            begin(inode, pos, len, 1, nowait)
+        }
+        begun => begun,
+    }
+}
+
+/// Begins a write; a folio that has to be made is one for `wanted` bytes.
+fn begin<T: WriteMap>(
+    inode: &Inode<T>,
+    pos: u64,
+    len: u64,
+    wanted: u64,
+    nowait: bool,
+) -> Result<CachedFolio> {
+    let folio = CachedFolio::get(inode, pos, wanted, nowait)?;
+    let end = pos
+        .saturating_add(len)
+        .min(folio.pos().saturating_add(folio.size()));
     let blocks = touched(&(pos..end), inode.block_bits());
     T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
     if !folio.is_uptodate() {
@@ -78,7 +100,11 @@ pub(crate) fn write_begin<T: WriteMap>(
 }
 
 /// Makes those blocks valid that `bytes` covers in part only.
-fn fill_edges<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, bytes: &Range<u64>) -> Result {
+fn fill_edges<T: WriteMap>(
+    inode: &Inode<T>,
+    folio: &LockedFolio<'_>,
+    bytes: &Range<u64>,
+) -> Result {
     let bits = inode.block_bits();
     let mask = (1u64 << bits).saturating_sub(1);
     let blocks = touched(bytes, bits);
@@ -97,7 +123,11 @@ fn fill_block<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, block: u64
     let bits = inode.block_bits();
     let own = in_folio(folio, &(block..block.saturating_add(1)), bits);
     let only = folio.size() >> bits == 1;
-    if folio.is_uptodate() || folio.state().is_some_and(|state| state.is_uptodate(own.clone())) {
+    if folio.is_uptodate()
+        || folio
+            .state()
+            .is_some_and(|state| state.is_uptodate(own.clone()))
+    {
         return Ok(());
     }
     let bytes = u64::from(own.start) << bits..u64::from(own.end) << bits;
@@ -138,7 +168,11 @@ pub(crate) fn write_end<T: WriteMap>(
     copied: u64,
 ) -> u64 {
     let bits = inode.block_bits();
-    let taken = if copied < len { whole_blocks(&folio.locked(), pos, copied, bits) } else { copied };
+    let taken = if copied < len {
+        whole_blocks(&folio.locked(), pos, copied, bits)
+    } else {
+        copied
+    };
     if taken == 0 {
         return 0;
     }
@@ -215,7 +249,11 @@ fn zero_block<T: WriteMap>(inode: &Inode<T>, bytes: Range<u64>) -> Result {
     let locked = folio.locked();
     locked.zero(start..start.saturating_add(len));
     if !folio.is_uptodate() {
-        let blocks = in_folio(&locked, &touched(&bytes, inode.block_bits()), inode.block_bits());
+        let blocks = in_folio(
+            &locked,
+            &touched(&bytes, inode.block_bits()),
+            inode.block_bits(),
+        );
         note_uptodate(&locked, blocks, inode.block_bits());
     }
     locked.set_dirty(start..start.saturating_add(len), inode.block_bits());
