@@ -163,6 +163,7 @@ test_loop() {
 	same "$sum" "$(sha256sum < inner/random)" "a file in the inner volume"
 	umount inner
 	run_deferred
+	cd "$WORK"
 	fsck_clean "$DISK1"
 }
 

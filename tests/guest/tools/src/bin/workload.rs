@@ -308,10 +308,9 @@ fn check(dir: &str, journal: &str, mark: u32) -> Result<()> {
         if file.maybe_gone {
             continue;
         }
-        let there = file
-            .names
-            .iter()
-            .filter_map(|name| Some((name, found.get(name)?)));
+        let there = found.iter().filter(|(name, _)| {
+            file.names.contains(*name) || (file.renamed && name.starts_with("lost+found/"))
+        });
         let refused: Vec<Option<String>> = there
             .map(|(name, bytes)| {
                 Some(format!(

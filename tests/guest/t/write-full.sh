@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Volumes without space: every block can be used, none twice, and what was deleted can be used again.
+# guest: limit=150 disks=24M
+
+# fill NAME BYTES: writes until the volume is full; prints how many bytes went in.
+fill() {
+	python3 - "$1" "$2" <<'EOF'
+import errno, os, sys
+name, step = sys.argv[1], int(sys.argv[2])
+file = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+done = 0
+try:
+    while True:
+        done += os.write(file, bytes([done // step % 255 + 1]) * step)
+except OSError as error:
+    assert error.errno == errno.ENOSPC, error
+os.fsync(file)
+assert os.fstat(file).st_size == done, (os.fstat(file).st_size, done)
+print(done)
+EOF
+}
+
+# What `fill` wrote is there.
+filled() {
+	python3 - "$1" "$2" "$3" <<'EOF'
+import sys
+name, step, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+data = open(name, "rb").read()
+assert len(data) == size, (len(data), size)
+for at in range(0, size, step):
+    piece = data[at:at + step]
+    assert piece == bytes([at // step % 255 + 1]) * len(piece), at
+EOF
+}
+
+full_volume() {
+	local size=$1 round bytes before after
+	make_volume "$DISK1" -b "$size" -m 0
+	mount_volume "$DISK1" m
+	before=$(stat -f -c %f m)
+	for round in 1 2 3; do
+		bytes=$(fill m/full $((size * 13)))
+		# All but the pointer blocks, and those that may have been needed.
+		((bytes / size * 100 >= before * 97)) || fail "round $round: $bytes bytes fit into $before blocks of $size"
+		after=$(stat -f -c %f m)
+		((after * 100 <= before * 3)) || fail "$after blocks are still free"
+		fails_with 'No space left' dd if=/dev/zero of=m/more bs=64k count=$((before * size / 65536)) status=none
+		rm m/more
+		umount m
+		fsck_clean "$DISK1"
+		mount_volume "$DISK1" m
+		filled m/full $((size * 13)) "$bytes"
+		rm m/full
+		same "$before" "$(stat -f -c %f m)" "free blocks after deleting"
+	done
+	umount m
+	fsck_clean "$DISK1"
+}
+test_full_1k_blocks() { full_volume 1024; }
+test_full_4k_blocks() { full_volume 4096; }
+
+# Many writers that come to the end at the same time: no success is lost.
+test_full_with_writers() {
+	make_volume "$DISK1" -b 1024 -m 0
+	mount_volume "$DISK1" m
+	local i
+	for i in 1 2 3 4 5 6; do fill "m/f$i" $((700 * i)) > "bytes$i" & done
+	wait
+	for i in 1 2 3 4 5 6; do filled "m/f$i" $((700 * i)) "$(< "bytes$i")"; done
+	umount m
+	fsck_clean "$DISK1"
+	mount_volume "$DISK1" m ro
+	for i in 1 2 3 4 5 6; do filled "m/f$i" $((700 * i)) "$(< "bytes$i")"; done
+}
+
+# A hole of a mapping without space is a SIGBUS at the access, and fallocate gives back what it took.
+test_full_otherwise() {
+	local free
+	make_volume "$DISK1" -b 1024 -m 0
+	mount_volume "$DISK1" m
+	free=$(stat -f -c %f m)
+	fails_with 'No space left' fallocate -l 100M m/large
+	rm -f m/large
+	same "$free" "$(stat -f -c %f m)" "free blocks after a fallocate that failed"
+	truncate -s 10M m/holes
+	fill m/full 5000 > bytes
+	xfs_io -c 'mmap 0 10m' -c 'mwrite 0 1m' m/holes > out 2>&1 && fail "a mapping was written on a full volume"
+	filled m/full 5000 "$(< bytes)"
+	umount m
+	fsck_clean "$DISK1"
+}
