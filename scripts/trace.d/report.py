@@ -74,7 +74,7 @@ def parse(path: Path, device: str) -> Trace:
 
 def draw_time(traces: dict[str, Trace]) -> Any:
     """Sector against time; each bio is as tall as it is long."""
-    figure, axes = pyplot.subplots(len(traces), 1, figsize=(10, 7), sharey=True)
+    figure, axes = pyplot.subplots(len(traces), 1, figsize=(10, 7))
     for axis, (driver, trace) in zip(axes, traces.items()):
         start = min((bio.time for bio in trace.bios), default=0.0)
         for reason, colour in REASONS.items():

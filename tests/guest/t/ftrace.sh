@@ -64,14 +64,15 @@ read_cold() {
 }
 
 # Rust symbols of this compiler start with _R; code of the init section is gone by now. A site is at its function's
-# start, which is a multiple of 16, or behind 4 bytes of endbr64. By address: functions with equal code may share one.
+# start, or behind 4 bytes of endbr64. By address: functions with equal code may share one.
 test_every_rust_function_is_listed() {
 	[[ $MODULE == rext2 ]] || skip "not our module"
-	awk -v module="[$MODULE]" '
-		FILENAME != "/proc/kallsyms" { sub(/^0x/, "", $1); site[$1]; next }
+	gawk -v module="[$MODULE]" '
+		function low(address) { return strtonum("0x" substr(address, length(address) - 7)) }
+		FILENAME != "/proc/kallsyms" { site[low($1)]; next }
 		$4 == module && $2 ~ /[tT]/ && $3 ~ /^_R/ {
 			functions++
-			if (!($1 in site) && !(substr($1, 1, 15) 4 in site)) print $3
+			if (!(low($1) in site) && !(low($1) + 4 in site)) print $3
 		}
 		END { if (functions < 100) print "only " functions " Rust functions in the module" }
 	' "$tracing/available_filter_functions_addrs" /proc/kallsyms > missing
@@ -81,6 +82,7 @@ test_every_rust_function_is_listed() {
 # graph_path ENTRY LEAF: prints, outermost first, the functions open when LEAF is called for the first time below ENTRY.
 graph_path() {
 	awk -F '|' -v entry="$1" -v leaf="$2" '
+		BEGIN { depth = 0 }
 		{ text = $2; name = $2; gsub(/^ +|[(;{].*| \[.*/, "", name) }
 		text ~ /\) *\{|\(\);/ { open[depth] = name }
 		name == leaf {
@@ -106,6 +108,62 @@ test_graph_shows_a_read_down_to_submit_bio() {
 		head -n 40 trace
 		fail "submit_bio is not below $entry and the reader"
 	}
+}
+
+# From the file operation of fsync to the disk, through the engine. The blocks are there, so that no bitmap is read.
+test_graph_shows_a_write_down_to_submit_bio() {
+	local path entry
+	[[ $MODULE == rext2 ]] || skip "not our module"
+	make_volume "$DISK1"
+	mount_volume "$DISK1" m
+	head -c 1M /dev/urandom > m/file
+	sync m/file
+	dd if=/dev/urandom of=m/file bs=1M count=1 conv=notrunc status=none
+	entry=$(function_named '9AopsTable.*5PagesE10writepages')
+	trace_functions function_graph ":mod:$MODULE" submit_bio
+	sync m/file
+	keep_trace
+	path=$(graph_path "$entry" submit_bio)
+	echo "path: $path"
+	[[ $path == *"5fsync"*"$entry"*" submit_bio" ]] || {
+		head -n 40 trace
+		fail "submit_bio is not below fsync and $entry"
+	}
+}
+
+# What the events say of one inode, in order, names the way of its bytes to the disk.
+test_events_follow_a_write() {
+	local ino events order
+	[[ $MODULE == rext2 ]] || skip "not our module"
+	make_volume "$DISK1"
+	mount_volume "$DISK1" m
+	: > m/file
+	ino=$(stat -c %i m/file)
+	events=(mpage_window mpage_map mpage_bio mpage_end reserve_blocks alloc_blocks commit_blocks)
+	traced "${events[@]/#/rext2:}" -- bash -c 'head -c 40960 /dev/zero > m/file && sync m/file'
+	grep -q "alloc_blocks: .* ino $ino .* want 10 .* count 10 reserved" trace || fail "not allocated at once: $(< trace)"
+	grep -q "mpage_bio: .* ino $ino write .* bytes 40960 .* pos 0$" trace || fail "not one bio: $(< trace)"
+	grep -q "mpage_end: .* ino $ino write pos 0 bytes 40960 error 0$" trace || fail "no end of the bio: $(< trace)"
+	order=$(sed -nE "s/.* ([a-z_]+): .* ino $ino .*/\1/p" trace | uniq | paste -s -d ' ')
+	[[ $order == "reserve_blocks mpage_window alloc_blocks mpage_map mpage_bio mpage_end commit_blocks"* ]] ||
+		fail "in another order: $order"
+}
+
+# A bio that fails says so.
+test_the_end_of_a_bio_tells_of_an_error() {
+	local size
+	volume_with_file
+	umount m
+	size=$(blockdev --getsz "$DISK1")
+	dmsetup create bad --table "0 $size linear $DISK1 0"
+	defer dmsetup remove --force bad
+	mount_volume /dev/mapper/bad m ro
+	ls -l m > /dev/null
+	dmsetup suspend bad
+	dmsetup load bad --table "0 $size error"
+	dmsetup resume bad
+	traced rext2:mpage_end -- bash -c '! cat m/file'
+	grep -q 'mpage_end: .* read pos 0 bytes [0-9]* error -5$' trace || fail "no error in the trace: $(< trace)"
 }
 
 test_function_tracer_names_the_callers() {
@@ -185,17 +243,16 @@ on_and_off() {
 	done
 }
 
-# Most rounds with the functions that are running all the time, some with all of the module.
-# guest: limit=900
-test_tracing_on_and_off_1000_times_under_load() {
+# toggle_under_load ROUNDS: most of them with the functions that are running all the time, some with all of the module.
+toggle_under_load() {
 	local tracer
 	volume_with_file
 	md5sum m/file > before
 	keep_reading &
 	trace_functions function "*5mpage4read*:mod:$MODULE" "$(read_iter)"
-	on_and_off 960
+	on_and_off $(($1 * 96 / 100))
 	echo ":mod:$MODULE" > "$tracing/set_ftrace_filter"
-	on_and_off 40
+	on_and_off $(($1 * 4 / 100))
 	for tracer in function_graph nop function nop function_graph nop; do
 		echo "$tracer" > "$tracing/current_tracer"
 	done
@@ -204,6 +261,12 @@ test_tracing_on_and_off_1000_times_under_load() {
 	drop_caches
 	md5sum --check --quiet before
 }
+
+# guest: limit=240
+test_tracing_on_and_off_under_load() { toggle_under_load 100; }
+
+# guest: limit=900 full=1
+test_tracing_on_and_off_1000_times_under_load() { toggle_under_load 1000; }
 
 # Unloading takes the sites away from a tracer and from a probe that are active, and loading gives them back: to the
 # probe by itself, to the tracer by a filter for a module that is to come.
