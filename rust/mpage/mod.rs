@@ -8,7 +8,7 @@
 //! | mapper | [`BlockMap`] | asks the file system for the longest run from a block; one call a run |
 //! | planner | [`plan`] | decides which bytes join which bio and why a bio is sent; pure |
 //! | submitter | [`submit`] | builds and sends the bios; traces each with its reason |
-//! | reading | [`read`] | `read_folio` and `readahead` |
+//! | reading | [`read`], [`read_only`] | `read_folio` and `readahead`; all that a read-only file does |
 //! | writing | [`write`] | `write_begin`, `write_end`, page faults, zeroing: into the page cache |
 //! | writeback | [`writeback`] | `writepages`: from the page cache to the disk |
 //!
@@ -23,6 +23,9 @@
 #[allow(unreachable_pub)]
 pub(crate) mod plan;
 pub(crate) mod read;
+// For file systems that only read, which rext2 is not.
+#[allow(dead_code)]
+pub(crate) mod read_only;
 mod submit;
 pub(crate) mod write;
 pub(crate) mod writeback;

@@ -249,7 +249,7 @@ impl<T: FileSystem> Inode<T> {
 }
 
 /// The fields of an inode that every file system fills from disk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct InodeFields {
     /// Type and permission bits.
     pub(crate) mode: u16,

@@ -135,7 +135,9 @@ pub(crate) trait FileSystem:
     fn options(sb: Option<&SuperBlock<Self>>) -> Result<Self::Options>;
 
     /// Takes one mount option. Fails with `ENOPARAM` for one it does not know and with `EINVAL` for a bad value.
-    fn parse_param(options: &mut Self::Options, key: &[u8], value: ParamValue<'_>) -> Result;
+    fn parse_param(_options: &mut Self::Options, _key: &[u8], _value: ParamValue<'_>) -> Result {
+        Err(ENOPARAM)
+    }
 
     /// Reads the volume and sets up `sb`. The device is open; nobody else sees the super block.
     fn fill_super(sb: &NewSuperBlock<Self>, options: &Self::Options) -> Result<KBox<Self::Super>>;
@@ -144,7 +146,14 @@ pub(crate) trait FileSystem:
     fn root(sb: &SuperBlock<Self>) -> Result<ARef<Inode<Self>>>;
 
     /// Changes the options of a mounted volume; `read_only` is the state asked for. `s_umount` is held for writing.
-    fn reconfigure(sb: &SuperBlock<Self>, options: &Self::Options, read_only: bool) -> Result;
+    /// Unless implemented, the volume stays read-only.
+    fn reconfigure(_sb: &SuperBlock<Self>, _options: &Self::Options, read_only: bool) -> Result {
+        if read_only {
+            Ok(())
+        } else {
+            Err(EROFS)
+        }
+    }
 
     /// The data of an inode that has just been allocated and is not known to anybody.
     fn new_inode_data() -> impl PinInit<Self::Inode>;

@@ -19,8 +19,8 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
     ///
     /// `raw` is the control of a readahead call on a file of `T`, ours for `'a`.
     pub(super) unsafe fn from_raw(raw: *mut bindings::readahead_control) -> Self {
-        // SAFETY: The caller's promise.
         Self {
+            // SAFETY: The caller's promise.
             raw: unsafe { &mut *raw },
             _fs: PhantomData,
         }

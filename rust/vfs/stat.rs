@@ -86,6 +86,11 @@ impl<'a> Stat<'a> {
         self.0.result_mask |= bindings::STATX_BTIME;
     }
 
+    /// Counts space, in 512-byte sectors, that the inode does not count yet.
+    pub(crate) fn add_sectors(&mut self, sectors: u64) {
+        self.0.blocks = self.0.blocks.saturating_add(sectors);
+    }
+
     /// Sets `STATX_ATTR_*` bits, among those that the file system knows (`mask`).
     pub(crate) fn set_attributes(&mut self, attributes: u32, mask: u32) {
         self.0.attributes |= u64::from(attributes);

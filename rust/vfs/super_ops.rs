@@ -27,13 +27,17 @@ pub(crate) trait SuperOperations {
     fn statfs(sb: &SuperBlock<Self::FS>, stat: &mut StatFs<'_>) -> Result;
 
     /// Writes the mount options that differ from the defaults, each with a comma before it.
-    fn show_options(sb: &SuperBlock<Self::FS>, out: &mut dyn fmt::Write) -> fmt::Result;
+    fn show_options(_sb: &SuperBlock<Self::FS>, _out: &mut dyn fmt::Write) -> fmt::Result {
+        Ok(())
+    }
 
     /// The inode of that number, for a file handle (NFS, `open_by_handle_at(2)`); `ESTALE` if there is none.
     fn inode_by_number(
-        sb: &SuperBlock<Self::FS>,
-        ino: u64,
-    ) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>>;
+        _sb: &SuperBlock<Self::FS>,
+        _ino: u64,
+    ) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {
+        Err(super::errno::ESTALE())
+    }
 
     /// The directory that holds the directory `inode`, by "..", for a file handle; `ESTALE` if there is none.
     fn parent(_inode: &Inode<Self::FS>) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {

@@ -121,8 +121,8 @@ pub(crate) struct NoFsScope {
 impl NoFsScope {
     /// Begins the scope. Scopes nest.
     pub(crate) fn new() -> Self {
-        // SAFETY: Changes a flag of the current task, which `drop` puts back.
         Self {
+            // SAFETY: Changes a flag of the current task, which `drop` puts back.
             flags: unsafe { bindings::rfs_memalloc_nofs_save() },
             _task: core::marker::PhantomData,
         }

@@ -9,6 +9,7 @@
 use kernel::{prelude::*, str::CStr, sync::aref::ARef};
 
 mod format;
+mod table;
 // A file system rarely needs all that these offer.
 #[path = "../../rust/bindings/mod.rs"]
 mod bindings;
@@ -19,20 +20,17 @@ mod mpage;
 #[path = "../../rust/vfs/mod.rs"]
 mod vfs;
 
-use format::{Corruption, File, Header, Record, NAME_MAX, RECORD_SIZE, SIZE_MAX};
-use mpage::{plan::Run, read, BlockMap, ReadMap};
+use format::{File, NAME_MAX, SIZE_MAX};
+use mpage::{plan::Run, read_only::ReadOnly, BlockMap};
+use table::Volume;
 use vfs::{
-    aops::AddressSpaceOperations,
-    context::ParamValue,
     dir::DirEmitter,
-    errno::{ESTALE, EUCLEAN},
+    errno::ESTALE,
     file_ops::FileOperations,
-    folio::LockedFolio,
     fs_type::Registration,
-    inode::{InodeFields, NewInode, Timestamp},
+    inode::{InodeFields, NewInode},
     inode_ops::InodeOperations,
     iomap::NoMap,
-    readahead::Readahead,
     stat::{StatFs, Usage},
     super_block::{Iget, NewSuperBlock},
     super_ops::SuperOperations,
@@ -71,26 +69,6 @@ type SuperBlock = vfs::super_block::SuperBlock<MapFs>;
 const ROOT_INO: u64 = 1;
 const FIRST_INO: u64 = 2;
 
-/// What is kept for a mounted volume: its table, checked.
-struct Volume {
-    header: Header,
-    files: KVVec<File>,
-    runs: KVVec<Run>,
-}
-
-impl Volume {
-    fn file(&self, ino: u64) -> Option<&File> {
-        self.files
-            .get(usize::try_from(ino.checked_sub(FIRST_INO)?).ok()?)
-    }
-
-    fn runs(&self, file: &File) -> &[Run] {
-        self.runs
-            .get(file.first_run as usize..file.end_run as usize)
-            .unwrap_or_default()
-    }
-}
-
 /// The heart of the file system: where a file's blocks lie. All reading is built on it.
 impl BlockMap for MapFs {
     fn map(inode: &Inode, first: u64, _max: u64) -> Result<Run> {
@@ -113,36 +91,15 @@ impl FileSystem for MapFs {
         Ok(())
     }
 
-    fn parse_param(_options: &mut (), _key: &[u8], _value: ParamValue<'_>) -> Result {
-        Err(ENOPARAM)
-    }
-
     fn fill_super(sb: &NewSuperBlock<Self>, _options: &()) -> Result<KBox<Volume>> {
-        let device_block = sb.min_block_size(RECORD_SIZE as u32)?;
-        let header = Header::parse(&read_record(sb, device_block, 0)?, sb.device_bytes())
-            .map_err(|error| refuse(sb, error))?;
-        sb.set_block_size(header.block_size()).inspect_err(|_| {
-            pr_err!(
-                "{}: the device cannot do blocks of {} bytes\n",
-                sb.id(),
-                header.block_size()
-            );
-        })?;
+        let volume = Volume::read(sb)?;
         sb.set_limits(format::MAGIC as u32, SIZE_MAX, 1);
         sb.set_read_only();
-        Ok(KBox::new(read_table(sb, header)?, GFP_KERNEL)?)
+        Ok(KBox::new(volume, GFP_KERNEL)?)
     }
 
     fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
         Self::inode_by_number(sb, ROOT_INO)
-    }
-
-    fn reconfigure(_sb: &SuperBlock, _options: &(), read_only: bool) -> Result {
-        if read_only {
-            Ok(())
-        } else {
-            Err(EROFS)
-        }
     }
 
     fn new_inode_data() -> impl PinInit<File> {
@@ -150,84 +107,19 @@ impl FileSystem for MapFs {
     }
 }
 
-/// Logs why a volume is not mounted, and gives the errno for it.
-fn refuse(sb: &NewSuperBlock<MapFs>, error: Corruption) -> Error {
-    if error != Corruption::Magic {
-        pr_err!("{}: not mounted: {}\n", sb.id(), format_args!("{error}"));
-        return EUCLEAN();
-    }
-    if !sb.is_silent() {
-        pr_err!("{}: not mounted: {}\n", sb.id(), format_args!("{error}"));
-    }
-    EINVAL
-}
-
-/// Reads one record of the table.
-fn read_record(sb: &NewSuperBlock<MapFs>, block_size: u32, index: u64) -> Result<Record> {
-    let place = index.saturating_mul(RECORD_SIZE as u64);
-    let block = place.checked_div(block_size.into()).ok_or(EINVAL)?;
-    let offset = place.checked_rem(block_size.into()).ok_or(EINVAL)? as usize;
-    let buffer = sb.read(block).inspect_err(|_| {
-        pr_err!(
-            "{}: not mounted: block {}: cannot read the table\n",
-            sb.id(),
-            block
-        );
-    })?;
-    let record = buffer
-        .bytes()
-        .get(offset..)
-        .and_then(|bytes| bytes.first_chunk());
-    record.copied().ok_or(EIO)
-}
-
-/// Reads and checks all files and runs.
-fn read_table(sb: &NewSuperBlock<MapFs>, header: Header) -> Result<Volume> {
-    let record = |index| read_record(sb, header.block_size(), index);
-    let mut files = KVVec::with_capacity(header.files as usize, GFP_KERNEL)?;
-    for index in 1..=header.files {
-        let file = File::parse(&record(index)?, &header, files.last());
-        files.push(file.map_err(|error| refuse(sb, error))?, GFP_KERNEL)?;
-    }
-    let mut runs = KVVec::with_capacity(header.runs as usize, GFP_KERNEL)?;
-    for file in &files {
-        let mut before = None;
-        for index in file.first_run..file.end_run {
-            let run = format::parse_run(
-                &record(header.run_record(index))?,
-                &header,
-                file,
-                before.as_ref(),
-            );
-            let run = run.map_err(|error| refuse(sb, error))?;
-            runs.push(run, GFP_KERNEL)?;
-            before = Some(run);
-        }
-    }
-    Ok(Volume {
-        header,
-        files,
-        runs,
-    })
-}
-
 #[vtable]
 impl SuperOperations for MapFs {
     type FS = Self;
 
     fn statfs(sb: &SuperBlock, stat: &mut StatFs<'_>) -> Result {
-        let Header { blocks, files, .. } = sb.data().header;
+        let header = &sb.data().header;
         stat.set(&Usage {
-            block_size: sb.data().header.block_size(),
-            blocks,
-            inodes: files,
+            block_size: header.block_size(),
+            blocks: header.blocks,
+            inodes: header.files,
             name_len: NAME_MAX as u32,
             ..Usage::default()
         });
-        Ok(())
-    }
-
-    fn show_options(_sb: &SuperBlock, _out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         Ok(())
     }
 
@@ -251,33 +143,19 @@ fn fill(mut inode: NewInode<MapFs>, file: Option<&File>) -> ARef<Inode> {
         (0o040555, 2)
     };
     let volume = inode.sb().data();
-    let blocks = file.map_or(0, |file| {
-        volume
-            .runs(file)
-            .iter()
-            .fold(0, |sum, run| run.len.saturating_add(sum))
-    });
-    let sectors = blocks << volume.header.block_bits.saturating_sub(9);
-    let (size, time) = (file.map_or(0, |file| file.size), Timestamp::default());
     inode.set_fields(&InodeFields {
         mode,
-        uid: 0,
-        gid: 0,
         links,
-        size,
-        sectors,
-        generation: 0,
-        accessed: time,
-        modified: time,
-        changed: time,
-        vfs_flags: 0,
+        size: file.map_or(0, |file| file.size),
+        sectors: file.map_or(0, |file| volume.sectors(file)),
+        ..InodeFields::default()
     });
     match file {
         Some(file) => {
             *inode.data_mut() = *file;
-            inode.set_inode_ops::<Regular>();
-            inode.set_file_ops::<Regular>();
-            inode.set_aops::<Regular>();
+            inode.set_inode_ops::<ReadOnly<MapFs>>();
+            inode.set_file_ops::<ReadOnly<MapFs>>();
+            inode.set_aops::<ReadOnly<MapFs>>();
         }
         None => {
             inode.set_inode_ops::<Root>();
@@ -285,36 +163,6 @@ fn fill(mut inode: NewInode<MapFs>, file: Option<&File>) -> ARef<Inode> {
         }
     }
     inode.live()
-}
-
-/// A file. What it can do follows from its map.
-struct Regular;
-
-#[vtable]
-impl InodeOperations for Regular {
-    type FS = MapFs;
-    type Map = ReadMap<MapFs>;
-}
-
-#[vtable]
-impl FileOperations for Regular {
-    type FS = MapFs;
-    type Map = ReadMap<MapFs>;
-    const HAS_DATA: bool = true;
-}
-
-#[vtable]
-impl AddressSpaceOperations for Regular {
-    type FS = MapFs;
-    type Map = ReadMap<MapFs>;
-
-    fn read_folio(inode: &Inode, folio: LockedFolio<'_>) -> Result {
-        read::read_folio(inode, folio)
-    }
-
-    fn readahead(window: &mut Readahead<'_, MapFs>) {
-        read::readahead(window);
-    }
 }
 
 /// The root directory: the names of all files.
