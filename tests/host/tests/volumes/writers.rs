@@ -56,8 +56,7 @@ impl Volume {
         };
         (0..)
             .zip(&loads)
-            .filter(|(_, load)| suits_top_directory(load, &average))
-            .max_by_key(|(_, load)| load.free_inodes)
+            .max_by_key(|(_, load)| (suits_top_directory(load, &average), load.free_inodes))
             .map_or(0, |(group, _)| group)
     }
 
