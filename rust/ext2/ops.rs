@@ -30,6 +30,9 @@ fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
         });
     }
     stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
+    // Programs take a file with fewer blocks than bytes for one with holes.
+    let delayed = node.map.read().delayed();
+    stat.add_sectors(delayed << inode.block_bits().saturating_sub(9));
 }
 
 /// Changes owner, mode, times or size.

@@ -84,6 +84,13 @@ impl MapState {
         }
     }
 
+    /// Blocks for which only space is set aside.
+    pub(super) fn delayed(&self) -> u64 {
+        let reserved = |extent: &&Extent| extent.state == State::Reserved;
+        let lengths = self.overlay.extents().iter().filter(reserved);
+        lengths.map(|extent| u64::from(extent.len)).sum()
+    }
+
     /// Whether contents are on their way to blocks that the pointers do not know.
     pub(super) fn is_on_its_way(&self) -> bool {
         self.overlay
