@@ -49,7 +49,7 @@ modules_install:
 
 endif
 
-.PHONY: help run shell test test-full host-test fuzz bench trace xfstests rustfmt rustfmtcheck check-env clean clean-cache
+.PHONY: help run shell test test-full host-test fuzz bench trace rustfmt rustfmtcheck check-env clean clean-cache
 
 help:
 	@scripts/help
@@ -78,8 +78,6 @@ bench:
 trace:
 	@CMD='$(subst ','\'',$(CMD))' scripts/trace
 
-xfstests:
-	@scripts/xfstests
 
 rustfmt:
 	@scripts/rustfmt
