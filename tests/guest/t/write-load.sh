@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Programs that load a file system and check what comes back: fsx, fio, stress-ng, and those that people use.
-# guest: limit=120 disks=512M
+# guest: limit=240 disks=512M
 
 tools=/mnt/src/build/tools
 
@@ -39,9 +39,9 @@ exercises() {
 	exercise "$1" "$2" 3 "${holes[@]}"
 	clean
 }
-test_fsx_1k_blocks() { exercises 1024 1500; }
-test_fsx_2k_blocks() { exercises 2048 800; }
-test_fsx_4k_blocks() { exercises 4096 1500; }
+test_fsx_1k_blocks() { exercises 1024 4000; }
+test_fsx_2k_blocks() { exercises 2048 4000; }
+test_fsx_4k_blocks() { exercises 4096 4000; }
 
 # guest: full=1 limit=3600
 test_fsx_many() {
