@@ -22,8 +22,7 @@ FAULTS = re.compile(
     | \b(?:soft|hard)\ (?:lockup|LOCKUP)\b | \bWatchdog\ detected\ hard\ LOCKUP\b
     | \bpossible\ (?:recursive|circular)\ locking\b | \binconsistent\ lock\ state\b | \bINFO:\ possible\ 
     | \bsuspicious\ RCU\ usage\b
-    | =\ BUG\ .*:\                                   # slab_debug
-    | \bObject(?:s)?\ remaining\ in\b
+    | \bBUG\ \S+\ \((?:Not\ t|T)ainted               # what slab_debug finds, and objects left in a cache
     | \brefcount_t:\  | \blist_(?:add|del)\ corruption\b
     | \bpagealloc:\ (?:memory\ corruption|single\ bit\ error)
     | \bOut\ of\ memory:\ Kill(?:ed|ing)?\ process\b

@@ -179,10 +179,10 @@ test_random_4k() {
 		commands+=(-c "pread $((offset * 4096)) 4096")
 		expected+=("R $((disk[offset] * 8)) 8")
 	done
-	cold file
 	# The first of them behind the twelfth block needs the indirect block before it.
 	first=$(debugfs -R "stat /file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | head -n 1)
 	expected=("R $((${first#*:} * 8)) 8" "${expected[@]}")
+	cold file
 	found=$(bios /dev/bios xfs_io -r -c "fadvise -r" "${commands[@]}" m/file)
 	same "$(printf '%s\n' "${expected[@]}")" "$found" "the bios of random reads"
 }

@@ -56,7 +56,7 @@ test_superblock() {
 	lies $((1024 + 20)) 4 s_first_data_block 0 7 0xffffffff
 	lies $((1024 + 24)) 4 's_log_block_size|block size|fragments' 1 3 99 0xffffffff
 	lies $((1024 + 28)) 4 's_log_cluster_size|fragments' 5
-	lies $((1024 + 32)) 4 's_blocks_per_group|group' 0 7 0xffffffff
+	lies $((1024 + 32)) 4 's_blocks_per_group|group|s_inodes_count' 0 7 0xffffffff
 	lies $((1024 + 40)) 4 's_inodes_per_group|inodes' 0 0xffffffff
 	lies $((1024 + 56)) 2 'magic' 0 0xffff
 	lies $((1024 + 76)) 4 'revision' 2 0xffffffff
@@ -85,6 +85,8 @@ with_field() {
 	cp --sparse=always fixture/clean image
 	ino=$(debugfs -R "stat $path" image 2> /dev/null | sed -nE 's/^Inode: ([0-9]+).*/\1/p')
 	debugfs -w -R "set_inode_field $path $field $value" image > debugfs.log 2>&1
+	same 1 "$(wc -l < debugfs.log)" "what debugfs says of $field: $(< debugfs.log)"
+	echo "$path: $field = $value"
 	mount -t "$FSTYPE" -o ro,loop image m
 	fails_with "Structure needs cleaning" "$@"
 	same good "$(cat m/good)" "another file"
@@ -102,15 +104,15 @@ test_inode() {
 	with_field mode 0 /victim cat m/victim
 	with_field links_count 0 /victim cat m/victim
 	with_field flags 0x80000 /victim cat m/victim
-	with_field size_high 0x7fffffff /victim cat m/victim
+	with_field size 0x7fffffff00000000 /victim cat m/victim
 	with_field extra_isize 3 /victim cat m/victim
 	with_field extra_isize 999 /victim cat m/victim
 	with_field file_acl 99999 /victim cat m/victim
 	with_field size 100 /directory ls m/directory
 	with_field size 0 /directory ls m/directory
-	with_field size 0 /short readlink m/short
-	with_field size 59 /short readlink m/short
-	with_field size 5000 /long readlink m/long
+	with_field size 0 /short readlink -v m/short
+	with_field size 59 /short readlink -v m/short
+	with_field size 5000 /long readlink -v m/long
 }
 
 # Pointers to blocks that are none, or hold metadata.
@@ -124,7 +126,7 @@ test_block_pointers() {
 		with_field 'block[IND]' $block /victim cat m/victim
 		with_field 'block[DIND]' $block /victim cat m/victim
 		with_field 'block[0]' $block /directory ls m/directory
-		with_field 'block[0]' $block /long readlink m/long
+		with_field 'block[0]' $block /long readlink -v m/long
 	done
 }
 
