@@ -41,7 +41,7 @@ full_volume() {
 	for round in 1 2 3; do
 		bytes=$(fill m/full $((size * 13)))
 		# All but the pointer blocks, and those that may have been needed.
-		((bytes / size * 100 >= before * 97)) || fail "round $round: $bytes bytes fit into $before blocks of $size"
+		((bytes * 100 / size >= before * 97)) || fail "round $round: $bytes bytes fit into $before blocks of $size"
 		after=$(stat -f -c %f m)
 		((after * 100 <= before * 3)) || fail "$after blocks are still free"
 		fails_with 'No space left' dd if=/dev/zero of=m/more bs=64k count=$((before * size / 65536)) status=none
