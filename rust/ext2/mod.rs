@@ -44,6 +44,7 @@ mod ialloc;
 mod inode;
 mod inode_write;
 mod ioctl;
+mod links;
 mod map;
 mod mode;
 mod mount;

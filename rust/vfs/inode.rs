@@ -8,7 +8,8 @@
 
 use super::{
     aops::{AddressSpaceOperations, AopsTable},
-    file_ops::{FileOperations, FileTable},
+    file_ops::FileOperations,
+    file_table::FileTable,
     fs_type::Registration,
     inode_ops::InodeOperations,
     inode_table::InodeTable,

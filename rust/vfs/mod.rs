@@ -47,6 +47,7 @@ pub(crate) mod dir;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod file_ops;
+mod file_table;
 pub(crate) mod fileattr;
 pub(crate) mod folio;
 pub(crate) mod fs_type;
