@@ -146,7 +146,7 @@ refused() {
 	mkdir -p m
 	printf '%b' "$2" | dd of="$DISK1" bs=1 seek="$1" conv=notrunc status=none
 	fails_with "$3" mount -t mapfs "$DISK1" m
-	logged "mapfs: .*not mounted: $4"
+	logged "mapfs: .*not mounted: .*$4"
 	tool make layout "$DISK1"
 }
 
