@@ -262,10 +262,7 @@ toggle_under_load() {
 	md5sum --check --quiet before
 }
 
-# guest: limit=240
-test_tracing_on_and_off_under_load() { toggle_under_load 100; }
-
-# guest: limit=900 full=1
+# guest: limit=900
 test_tracing_on_and_off_1000_times_under_load() { toggle_under_load 1000; }
 
 # Unloading takes the sites away from a tracer and from a probe that are active, and loading gives them back: to the
