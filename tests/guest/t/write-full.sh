@@ -2,7 +2,8 @@
 # Volumes without space: every block can be used, none twice, and what was deleted can be used again.
 # guest: limit=150 disks=24M
 
-# fill NAME BYTES: writes until the volume is full; prints how many bytes went in.
+# fill NAME STEP: writes STEP bytes at a time until the volume is full; prints how many bytes went in.
+# The value of each byte follows from its place, so going on after a short write is no damage.
 fill() {
 	python3 - "$1" "$2" <<'EOF'
 import errno, os, sys
@@ -11,7 +12,8 @@ file = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
 done = 0
 try:
     while True:
-        done += os.write(file, bytes([done // step % 255 + 1]) * step)
+        value, into = done // step % 255 + 1, done % step
+        done += os.write(file, bytes([value]) * (step - into))
 except OSError as error:
     assert error.errno == errno.ENOSPC, error
 os.fsync(file)
@@ -20,7 +22,7 @@ print(done)
 EOF
 }
 
-# What `fill` wrote is there.
+# filled NAME STEP BYTES: what `fill` wrote is there.
 filled() {
 	python3 - "$1" "$2" "$3" <<'EOF'
 import sys
@@ -28,8 +30,9 @@ name, step, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 data = open(name, "rb").read()
 assert len(data) == size, (len(data), size)
 for at in range(0, size, step):
-    piece = data[at:at + step]
-    assert piece == bytes([at // step % 255 + 1]) * len(piece), at
+    piece, value = data[at:at + step], at // step % 255 + 1
+    wrong = next((i for i, byte in enumerate(piece) if byte != value), None)
+    assert wrong is None, f"{name}: byte {at + wrong} is {piece[wrong]} instead of {value}"
 EOF
 }
 
