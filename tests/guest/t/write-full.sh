@@ -31,8 +31,9 @@ data = open(name, "rb").read()
 assert len(data) == size, (len(data), size)
 for at in range(0, size, step):
     piece, value = data[at:at + step], at // step % 255 + 1
-    wrong = next((i for i, byte in enumerate(piece) if byte != value), None)
-    assert wrong is None, f"{name}: byte {at + wrong} is {piece[wrong]} instead of {value}"
+    if piece != bytes([value]) * len(piece):
+        wrong = next(i for i, byte in enumerate(piece) if byte != value)
+        sys.exit(f"{name}: byte {at + wrong} is {piece[wrong]} instead of {value}")
 EOF
 }
 
