@@ -37,7 +37,7 @@ use crate::vfs::{
 };
 use core::marker::PhantomData;
 use kernel::prelude::*;
-use plan::{Place, Run};
+use plan::{Place, Planner, Run};
 
 /// Where a file system's files lie on disk.
 pub(crate) trait BlockMap: FileSystem {
@@ -46,6 +46,20 @@ pub(crate) trait BlockMap: FileSystem {
     /// The run contains `first` and lies in the volume. Sleeps to read metadata; fails with `EIO`, or with `EUCLEAN`
     /// if the metadata is damaged.
     fn map(inode: &Inode<Self>, first: u64, max: u64) -> Result<Run>;
+}
+
+/// Traces a run and answers the planner with it. Fails with `EIO` if it does not contain what was asked for: a planner
+/// would ask for that for ever.
+fn answer<T: FileSystem>(inode: &Inode<T>, planner: &mut Planner, run: Run) -> Result {
+    let disk = match run.place {
+        Place::Mapped(disk) => Some(disk),
+        Place::Hole => None,
+    };
+    inode.trace_map(run.first, run.len, disk, run.boundary);
+    match planner.mapped(run) {
+        true => Ok(()),
+        false => Err(EIO),
+    }
 }
 
 /// A file system's block map as `iomap` wants it, for reading.

@@ -3,7 +3,8 @@
 //! Reading: `read_folio` and `readahead`.
 
 use super::{
-    plan::{Place, Planner, Step},
+    answer,
+    plan::{Planner, Step},
     submit::{ReadBio, LIMITS},
     BlockMap,
 };
@@ -130,16 +131,7 @@ impl<'a, T: BlockMap> Reader<'a, T> {
 
     fn map(&mut self, block: u64, max: u64) -> Result {
         let run = T::map(self.inode, block, max)?;
-        let disk = match run.place {
-            Place::Mapped(disk) => Some(disk),
-            Place::Hole => None,
-        };
-        self.inode.trace_map(run.first, run.len, disk, run.boundary);
-        // A map that does not contain what was asked for would be asked for ever.
-        match self.planner.mapped(run) {
-            true => Ok(()),
-            false => Err(EIO),
-        }
+        answer(self.inode, &mut self.planner, run)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Writeback: dirty pages to the disk, in as few bios as its layout allows.
 
 use super::{
+    answer,
     plan::{Place, Planner, Reason, Step},
     submit::{segments_for, LIMITS},
     write::{Chosen, WriteMap},
@@ -211,14 +212,10 @@ impl<T: WriteMap> Writer<'_, T> {
     fn map(&mut self, block: u64, max: u64) -> Result {
         let Chosen { run, fresh } = T::map_write(self.inode, block, max)?;
         self.fresh = fresh;
-        let Place::Mapped(disk) = run.place else {
+        if run.place == Place::Hole {
             return Err(EIO);
-        };
-        self.inode.trace_map(run.first, run.len, Some(disk), false);
-        match self.planner.mapped(run) {
-            true => Ok(()),
-            false => Err(EIO),
         }
+        answer(self.inode, &mut self.planner, run)
     }
 
     /// Appends `range` of the folio to the open bio. `false` if that was full, and a new one was begun.
