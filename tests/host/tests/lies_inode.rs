@@ -62,6 +62,10 @@ fn inodes() {
             format!("inode flags {flag:#x} have no place on ext2")
         );
     }
+}
+
+#[test]
+fn sizes_and_attributes() {
     // The pointers of an inode with 1 KiB blocks reach 17247252480 bytes.
     let longest = |raw: &mut RawInodeMut<'_>| {
         raw.set(I_SIZE_HIGH, 4);
@@ -79,7 +83,7 @@ fn inodes() {
         line(inode_with(12, 0o100644, longer)),
         "size 17247252481 above the limit 17247252480"
     );
-    let attributes = regular(|raw| raw.set(I_FILE_ACL, 12288));
+    let attributes = inode_with(12, 0o100644, |raw| raw.set(I_FILE_ACL, 12288));
     assert_eq!(
         line(attributes),
         "invalid block 12288 (and 1 in all) on a volume of 12288"
