@@ -7,6 +7,8 @@
 KDIR ?=
 MO ?= $(CURDIR)/build
 CMD ?=
+XFSTESTS ?=
+ARGS ?=
 
 .DEFAULT_GOAL := modules
 kernel_targets := modules clippy rust-analyzer rustdoc
@@ -49,7 +51,7 @@ modules_install:
 
 endif
 
-.PHONY: help run shell test test-full host-test fuzz bench trace rustfmt rustfmtcheck check-env clean clean-cache
+.PHONY: help run shell test test-full host-test fuzz xfstests bench trace rustfmt rustfmtcheck check-env clean clean-cache
 
 help:
 	@scripts/help
@@ -71,6 +73,9 @@ host-test:
 
 fuzz:
 	@scripts/fuzz
+
+xfstests:
+	@XFSTESTS='$(XFSTESTS)' tests/xfstests/run $(ARGS)
 
 bench:
 	@scripts/bench
