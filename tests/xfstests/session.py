@@ -24,7 +24,7 @@ from suite import Boot, Test
 from vm import Disk, Guest, Job, Machine, Share
 
 # The disks: test, scratch, log of writes. Their files are sparse.
-DISK_SIZES = ("3G", "5G", "4G")
+DISK_SIZES = ("2G", "2G", "4G")
 
 
 def arguments() -> argparse.Namespace:
