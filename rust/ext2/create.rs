@@ -91,11 +91,10 @@ fn new(dir: &Inode, mode: u16, idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
     let ino = sb.allocate_inode(dir, is_dir)?;
     let mut inode = blank.insert(ino.into()).map_err(|_| {
         // The bitmap has the number as free while the inode is in use.
-        let place = Place {
-            ino: ino.into(),
-            block: 0,
-        };
-        sb.damaged(place, &Corruption::AlreadyInUse { bit: ino }.into())
+        sb.damaged(
+            Place::inode(ino),
+            &Corruption::AlreadyInUse { bit: ino }.into(),
+        )
     })?;
     let volume = sb.data();
     let bsd = volume

@@ -203,10 +203,7 @@ impl SuperBlock {
 
     fn clear_inode(&self, inode: FreedInode) -> Result {
         let volume = self.data();
-        let place = Place {
-            ino: inode.ino.into(),
-            block: 0,
-        };
+        let place = Place::inode(inode.ino);
         let geometry = &volume.disk.geometry;
         let disk = geometry
             .inode_place(inode.ino)

@@ -64,18 +64,19 @@ impl Node {
     }
 }
 
-/// The inode of that number, which a directory or the format itself names. `EUCLEAN` if it cannot be one.
-pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
-    let place = Place {
-        ino: ino.into(),
-        block: 0,
-    };
+/// Looks up a number that the volume itself names. `EUCLEAN` if no file can have it.
+fn iget(sb: &SuperBlock, ino: u32) -> Result<Iget<Ext2>> {
     sb.data()
         .disk
         .geometry
         .check_file_ino(ino)
-        .map_err(|error| sb.damaged(place, &error))?;
-    match sb.iget(ino.into())? {
+        .map_err(|error| sb.damaged(Place::inode(ino), &error))?;
+    sb.iget(ino.into())
+}
+
+/// The inode of that number, which a directory or the format itself names. `EUCLEAN` if it cannot be one.
+pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
+    match iget(sb, ino)? {
         Iget::Live(inode) => Ok(inode),
         Iget::New(inode) => read(sb, inode, ino, ondisk::inode::Inode::parse)
             .map(|(inode, _)| inode)
@@ -85,19 +86,10 @@ pub(super) fn get(sb: &SuperBlock, ino: u32) -> Result<ARef<Inode>> {
 
 /// The inode of that number, which the list of orphans names, and what its `i_dtime` says.
 pub(super) fn get_orphan(sb: &SuperBlock, ino: u32) -> Result<(ARef<Inode>, u32)> {
-    let place = Place {
-        ino: ino.into(),
-        block: 0,
-    };
-    sb.data()
-        .disk
-        .geometry
-        .check_file_ino(ino)
-        .map_err(|error| sb.damaged(place, &error))?;
-    match sb.iget(ino.into())? {
+    match iget(sb, ino)? {
         Iget::Live(_) => {
             let error = Corruption::AlreadyInUse { bit: ino };
-            Err(sb.damaged(place, &error.into()))
+            Err(sb.damaged(Place::inode(ino), &error.into()))
         }
         Iget::New(inode) => read(sb, inode, ino, ondisk::inode::Inode::parse_unlinked)
             .map_err(|failure| failure.report(sb, ino)),

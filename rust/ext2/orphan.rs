@@ -157,13 +157,7 @@ fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
             ino: next,
             limit: ino,
         };
-        return Err(sb.damaged(
-            Place {
-                ino: ino.into(),
-                block: 0,
-            },
-            &error.into(),
-        ));
+        return Err(sb.damaged(Place::inode(ino), &error.into()));
     }
     Ok(next)
 }

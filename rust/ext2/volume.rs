@@ -68,6 +68,16 @@ pub(super) struct Place {
     pub(super) block: u64,
 }
 
+impl Place {
+    /// An inode, wherever it stands.
+    pub(super) fn inode(ino: u32) -> Self {
+        Self {
+            ino: ino.into(),
+            block: 0,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ino != 0 {
