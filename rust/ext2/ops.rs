@@ -12,7 +12,7 @@ use crate::{
         fileattr::FileAttr,
         idmap::IdMap,
         inode::{NewInode, Timestamp},
-        inode_ops::{InodeOperations, New, Rename},
+        inode_ops::{AttributeOperations, InodeOperations, New, Rename},
         inode_write::SetAttr,
         iomap::{LinkMap, NoMap},
         stat::Stat,
@@ -20,50 +20,39 @@ use crate::{
 };
 use kernel::{prelude::*, sync::aref::ARef, uaccess::UserPtr};
 
-/// What `statx(2)` shows of every kind of file.
-fn getattr(inode: &Inode, stat: &mut Stat<'_>) {
-    let node = inode.data();
-    if let Some(time) = node.attributes.created {
-        stat.set_created(Timestamp {
-            seconds: time.seconds,
-            nanoseconds: time.nanoseconds,
-        });
-    }
-    stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
-    // Programs take a file with fewer blocks than bytes for one with holes.
-    let delayed = node.map.read().delayed();
-    stat.add_sectors(delayed << inode.block_bits().saturating_sub(9));
-}
-
-/// Changes owner, mode, times or size.
-fn setattr(change: SetAttr<'_, Ext2>) -> Result {
-    let inode = change.inode();
-    inode.sb().check_live()?;
-    if let Some(size) = change.size().filter(|size| *size != inode.size()) {
-        file::truncate(inode, size)?;
-    }
-    change.apply();
-    match inode.is_sync() {
-        true => inode.write_now(),
-        false => Ok(()),
-    }
-}
-
-/// A regular file's inode.
-pub(super) struct RegularInode;
+/// The attributes of every kind of file.
+pub(super) struct CommonAttributes;
 
 #[vtable]
-impl InodeOperations for RegularInode {
+impl AttributeOperations for CommonAttributes {
     type FS = Ext2;
-    type Map = ReadMap<Ext2>;
 
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-        getattr(inode, stat);
+        let node = inode.data();
+        if let Some(time) = node.attributes.created {
+            stat.set_created(Timestamp {
+                seconds: time.seconds,
+                nanoseconds: time.nanoseconds,
+            });
+        }
+        stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
+        // Programs take a file with fewer blocks than bytes for one with holes.
+        let delayed = node.map.read().delayed();
+        stat.add_sectors(delayed << inode.block_bits().saturating_sub(9));
         Ok(())
     }
 
     fn setattr(change: SetAttr<'_, Ext2>) -> Result {
-        setattr(change)
+        let inode = change.inode();
+        inode.sb().check_live()?;
+        if let Some(size) = change.size().filter(|size| *size != inode.size()) {
+            file::truncate(inode, size)?;
+        }
+        change.apply();
+        match inode.is_sync() {
+            true => inode.write_now(),
+            false => Ok(()),
+        }
     }
 
     fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
@@ -77,6 +66,16 @@ impl InodeOperations for RegularInode {
     }
 }
 
+/// A regular file's inode.
+pub(super) struct RegularInode;
+
+#[vtable]
+impl InodeOperations for RegularInode {
+    type FS = Ext2;
+    type Map = ReadMap<Ext2>;
+    type Attributes = CommonAttributes;
+}
+
 /// A directory's inode.
 pub(super) struct DirectoryInode;
 
@@ -84,14 +83,10 @@ pub(super) struct DirectoryInode;
 impl InodeOperations for DirectoryInode {
     type FS = Ext2;
     type Map = NoMap<Ext2>;
+    type Attributes = CommonAttributes;
 
     fn lookup(dir: &Inode, name: &[u8]) -> Result<Option<ARef<Inode>>> {
         Dir::new(dir).lookup(name)
-    }
-
-    fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-        getattr(inode, stat);
-        Ok(())
     }
 
     fn create(dir: &Inode, name: &[u8], what: &New<'_>) -> Result<NewInode<Ext2>> {
@@ -127,20 +122,6 @@ impl InodeOperations for DirectoryInode {
     fn rename(what: &Rename<'_, Ext2>) -> Result {
         namei::rename(what)
     }
-
-    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
-        setattr(change)
-    }
-
-    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
-        flags::get(inode, attr);
-        Ok(())
-    }
-
-    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
-        inode.sb().check_live()?;
-        flags::set(inode, attr)
-    }
 }
 
 /// A symbolic link's inode.
@@ -150,25 +131,7 @@ pub(super) struct SymlinkInode;
 impl InodeOperations for SymlinkInode {
     type FS = Ext2;
     type Map = LinkMap<Ext2>;
-
-    fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-        getattr(inode, stat);
-        Ok(())
-    }
-
-    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
-        setattr(change)
-    }
-
-    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
-        flags::get(inode, attr);
-        Ok(())
-    }
-
-    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
-        inode.sb().check_live()?;
-        flags::set(inode, attr)
-    }
+    type Attributes = CommonAttributes;
 }
 
 /// The inode of a device, FIFO or socket.
@@ -178,25 +141,7 @@ pub(super) struct SpecialInode;
 impl InodeOperations for SpecialInode {
     type FS = Ext2;
     type Map = NoMap<Ext2>;
-
-    fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-        getattr(inode, stat);
-        Ok(())
-    }
-
-    fn setattr(change: SetAttr<'_, Ext2>) -> Result {
-        setattr(change)
-    }
-
-    fn fileattr_get(inode: &Inode, attr: &mut FileAttr<'_>) -> Result {
-        flags::get(inode, attr);
-        Ok(())
-    }
-
-    fn fileattr_set(inode: &Inode, attr: &FileAttr<'_>) -> Result {
-        inode.sb().check_live()?;
-        flags::set(inode, attr)
-    }
+    type Attributes = CommonAttributes;
 }
 
 /// An open directory.

@@ -4,8 +4,12 @@
 
 use super::{read, BlockMap, ReadMap};
 use crate::vfs::{
-    aops::AddressSpaceOperations, file_ops::FileOperations, folio::LockedFolio, inode::Inode,
-    inode_ops::InodeOperations, readahead::Readahead,
+    aops::AddressSpaceOperations,
+    file_ops::FileOperations,
+    folio::LockedFolio,
+    inode::Inode,
+    inode_ops::{FixedAttributes, InodeOperations},
+    readahead::Readahead,
 };
 use core::marker::PhantomData;
 use kernel::prelude::*;
@@ -17,6 +21,7 @@ pub(crate) struct ReadOnly<T>(PhantomData<T>);
 impl<T: BlockMap> InodeOperations for ReadOnly<T> {
     type FS = T;
     type Map = ReadMap<T>;
+    type Attributes = FixedAttributes<T>;
 }
 
 #[vtable]

@@ -14,6 +14,7 @@ use super::{
     stat::Stat,
     FileSystem,
 };
+use core::marker::PhantomData;
 use kernel::{error::VTABLE_DEFAULT_ERROR, prelude::*, sync::aref::ARef};
 
 /// Operations on an inode. A type implements those that its kind of file has. Those that change a directory are
@@ -24,15 +25,12 @@ pub(crate) trait InodeOperations {
     type FS: FileSystem;
     /// Where the file's blocks are, for FIEMAP; [`iomap::NoMap`] for what has none.
     type Map: IomapOperations<FS = Self::FS>;
+    /// What can be asked of its attributes, and changed in them.
+    type Attributes: AttributeOperations<FS = Self::FS>;
 
     /// Finds a name of any length in the directory. `dir` is locked, at least shared. A name that does not exist is
     /// `None`.
     fn lookup(_dir: &Inode<Self::FS>, _name: &[u8]) -> Result<Option<ARef<Inode<Self::FS>>>> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Adds to the answer of `statx(2)` what the VFS does not know.
-    fn getattr(_inode: &Inode<Self::FS>, _stat: &mut Stat<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -75,6 +73,18 @@ pub(crate) trait InodeOperations {
     fn rename(_what: &Rename<'_, Self::FS>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// Operations on the attributes of a file, which most file systems do alike for every kind.
+#[vtable]
+pub(crate) trait AttributeOperations {
+    /// The file system.
+    type FS: FileSystem;
+
+    /// Adds to the answer of `statx(2)` what the VFS does not know.
+    fn getattr(_inode: &Inode<Self::FS>, _stat: &mut Stat<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Changes owner, mode, times or size. The inode is locked.
     fn setattr(_change: SetAttr<'_, Self::FS>) -> Result {
@@ -90,6 +100,14 @@ pub(crate) trait InodeOperations {
     fn fileattr_set(_inode: &Inode<Self::FS>, _attr: &FileAttr<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// The operations of files whose attributes are those that the VFS keeps, and do not change.
+pub(crate) struct FixedAttributes<T>(PhantomData<T>);
+
+#[vtable]
+impl<T: FileSystem> AttributeOperations for FixedAttributes<T> {
+    type FS = T;
 }
 
 /// What a new file is to be.

@@ -9,7 +9,7 @@ use super::{
     fileattr::FileAttr,
     idmap::IdMap,
     inode::Inode,
-    inode_ops::{InodeOperations, New, Rename},
+    inode_ops::{AttributeOperations, InodeOperations, New, Rename},
     inode_write::SetAttr,
     iomap::{self, IomapOperations},
     stat::Stat,
@@ -28,7 +28,7 @@ impl<O: InodeOperations> InodeTable<O> {
         } else {
             None
         },
-        getattr: if O::HAS_GETATTR {
+        getattr: if O::Attributes::HAS_GETATTR {
             Some(Self::getattr)
         } else {
             None
@@ -74,17 +74,17 @@ impl<O: InodeOperations> InodeTable<O> {
         } else {
             None
         },
-        setattr: if O::HAS_SETATTR {
+        setattr: if O::Attributes::HAS_SETATTR {
             Some(Self::setattr)
         } else {
             None
         },
-        fileattr_get: if O::HAS_FILEATTR_GET {
+        fileattr_get: if O::Attributes::HAS_FILEATTR_GET {
             Some(Self::fileattr_get)
         } else {
             None
         },
-        fileattr_set: if O::HAS_FILEATTR_SET {
+        fileattr_set: if O::Attributes::HAS_FILEATTR_SET {
             Some(Self::fileattr_set)
         } else {
             None
@@ -119,22 +119,6 @@ impl<O: InodeOperations> InodeTable<O> {
         });
         // SAFETY: `dentry` is new; our reference on the inode, if any, goes to it.
         unsafe { bindings::d_splice_alias(raw, dentry) }
-    }
-
-    unsafe extern "C" fn getattr(
-        idmap: *mut bindings::mnt_idmap,
-        path: *const bindings::path,
-        raw: *mut bindings::kstat,
-        mask: u32,
-        _flags: c_uint,
-    ) -> c_int {
-        // SAFETY: "Callback pointer" for all; the path's dentry has an inode of `O::FS`.
-        let (inode, mut stat) = unsafe {
-            let inode = (*(*path).dentry).d_inode;
-            bindings::generic_fillattr(idmap, mask, inode, raw);
-            (Inode::from_raw(inode), Stat::from_raw(raw))
-        };
-        from_result(|| O::getattr(inode, &mut stat).map(|()| 0))
     }
 
     unsafe extern "C" fn fiemap(
@@ -332,13 +316,32 @@ impl<O: InodeOperations> InodeTable<O> {
 
 /// Attributes.
 impl<O: InodeOperations> InodeTable<O> {
+    unsafe extern "C" fn getattr(
+        idmap: *mut bindings::mnt_idmap,
+        path: *const bindings::path,
+        raw: *mut bindings::kstat,
+        mask: u32,
+        _flags: c_uint,
+    ) -> c_int {
+        // SAFETY: "Callback pointer" for all; the path's dentry has an inode of `O::FS`.
+        let (inode, mut stat) = unsafe {
+            let inode = (*(*path).dentry).d_inode;
+            bindings::generic_fillattr(idmap, mask, inode, raw);
+            (Inode::from_raw(inode), Stat::from_raw(raw))
+        };
+        from_result(|| O::Attributes::getattr(inode, &mut stat).map(|()| 0))
+    }
+
     unsafe extern "C" fn setattr(
         idmap: *mut bindings::mnt_idmap,
         dentry: *mut bindings::dentry,
         attr: *mut bindings::iattr,
     ) -> c_int {
-        // SAFETY: The arguments are those of a `setattr` call.
-        from_result(|| unsafe { O::setattr(SetAttr::prepare(idmap, dentry, attr)?) }.map(|()| 0))
+        from_result(|| {
+            // SAFETY: The arguments are those of a `setattr` call.
+            let change = unsafe { SetAttr::prepare(idmap, dentry, attr)? };
+            O::Attributes::setattr(change).map(|()| 0)
+        })
     }
 
     unsafe extern "C" fn fileattr_get(
@@ -352,7 +355,7 @@ impl<O: InodeOperations> InodeTable<O> {
                 FileAttr::from_raw(attr.cast()),
             )
         };
-        from_result(|| O::fileattr_get(inode, &mut attr).map(|()| 0))
+        from_result(|| O::Attributes::fileattr_get(inode, &mut attr).map(|()| 0))
     }
 
     unsafe extern "C" fn fileattr_set(
@@ -367,6 +370,6 @@ impl<O: InodeOperations> InodeTable<O> {
                 FileAttr::from_raw(attr.cast()),
             )
         };
-        from_result(|| O::fileattr_set(inode, &attr).map(|()| 0))
+        from_result(|| O::Attributes::fileattr_set(inode, &attr).map(|()| 0))
     }
 }

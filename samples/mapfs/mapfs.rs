@@ -29,7 +29,7 @@ use vfs::{
     file_ops::FileOperations,
     fs_type::Registration,
     inode::{InodeFields, NewInode},
-    inode_ops::InodeOperations,
+    inode_ops::{FixedAttributes, InodeOperations},
     iomap::NoMap,
     stat::{StatFs, Usage},
     super_block::{Iget, NewSuperBlock},
@@ -172,6 +172,7 @@ struct Root;
 impl InodeOperations for Root {
     type FS = MapFs;
     type Map = NoMap<MapFs>;
+    type Attributes = FixedAttributes<MapFs>;
 
     fn lookup(dir: &Inode, name: &[u8]) -> Result<Option<ARef<Inode>>> {
         let found = dir
