@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use super::{context, inode, super_block, FileSystem};
+use super::{context, inode_slab, super_block, FileSystem};
 use crate::bindings;
 use core::marker::PhantomData;
 use kernel::{error::to_result, prelude::*, str::CStr, types::Opaque};
@@ -37,7 +37,7 @@ impl<T: FileSystem> Registration<T> {
         module: &'static ThisModule,
     ) -> impl PinInit<Self, Error> {
         let init = move |slot: *mut Self| -> Result {
-            let cache = inode::create_cache::<T>()?;
+            let cache = inode_slab::create_cache::<T>()?;
             let raw = bindings::file_system_type {
                 name: name.as_char_ptr(),
                 fs_flags: (bindings::FS_REQUIRES_DEV | bindings::FS_ALLOW_IDMAP) as i32,

@@ -28,7 +28,7 @@
 //! - **Typed super block**: every super block whose `s_type` was registered by [`fs_type::Registration<T>`] carries
 //!   `s_fs_info` that is null or a `KBox<T::Super>`; the VFS hands callbacks of `T`'s tables no other super block.
 //! - **Typed inode**: every inode of such a super block was allocated by `T`'s `alloc_inode` and is the first field
-//!   of an initialised `Storage<T>`.
+//!   of an initialised `inode_slab::Storage<T>`.
 //! - **Callback pointer**: a pointer that the VFS passes to a callback is valid, and referenced by the caller, for
 //!   the length of the call.
 //! - **Typed private**: the `private` field of a folio of a `T` inode is null or a `KBox<BlockState>`, changed only
@@ -56,6 +56,7 @@ pub(crate) mod inode;
 mod inode_io;
 pub(crate) mod inode_new;
 pub(crate) mod inode_ops;
+mod inode_slab;
 mod inode_table;
 pub(crate) mod inode_write;
 pub(crate) mod iomap;

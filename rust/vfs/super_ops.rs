@@ -4,12 +4,7 @@
 //!
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
-use super::{
-    inode::{self, Inode},
-    stat::StatFs,
-    super_block::SuperBlock,
-    FileSystem,
-};
+use super::{inode::Inode, inode_slab, stat::StatFs, super_block::SuperBlock, FileSystem};
 use crate::bindings;
 use core::{fmt, marker::PhantomData};
 use kernel::{
@@ -94,9 +89,9 @@ pub(super) struct SuperTable<T>(PhantomData<T>);
 
 impl<T: FileSystem> SuperTable<T> {
     pub(super) const OPS: bindings::super_operations = bindings::super_operations {
-        alloc_inode: Some(inode::alloc_inode::<T>),
-        destroy_inode: Some(inode::destroy_inode::<T>),
-        free_inode: Some(inode::free_inode::<T>),
+        alloc_inode: Some(inode_slab::alloc_inode::<T>),
+        destroy_inode: Some(inode_slab::destroy_inode::<T>),
+        free_inode: Some(inode_slab::free_inode::<T>),
         write_inode: if T::HAS_WRITE_INODE {
             Some(Self::write_inode)
         } else {
