@@ -6,6 +6,7 @@
 //! magic number, a count of the inodes that share the block, and the number of blocks, which is one.
 
 use super::{
+    map::Walk,
     ondisk::{
         error::Corruption,
         raw::{le32, Value}, //
@@ -28,20 +29,17 @@ pub(super) fn release(inode: &Inode) -> Result {
         return Ok(());
     }
     let sb = inode.sb();
-    let place = Place {
-        ino: inode.ino(),
-        block: block.into(),
-    };
-    sb.data()
-        .check_run(block, 1)
-        .map_err(|error| sb.damaged(place, &error))?;
-    let buffer = super::map::read_metadata(sb, place.ino, place.block)?;
+    let buffer = Walk::new(inode).read(block)?;
     let word = |at| le32(buffer.bytes(), at).unwrap_or(0);
     if word(0) != MAGIC {
         let error = Corruption::BlockOutOfRange {
             block,
             len: 1,
             limit: 0,
+        };
+        let place = Place {
+            ino: inode.ino(),
+            block: block.into(),
         };
         return Err(sb.damaged(place, &error.into()));
     }

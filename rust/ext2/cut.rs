@@ -7,7 +7,7 @@
 
 use super::{
     assign, commit, inode_write,
-    map::{pointer, read_metadata, Walk},
+    map::{pointer, Walk},
     ondisk::{error::Corruption, path},
     state::{MapState, State},
     volume::Place,
@@ -127,8 +127,7 @@ impl Pruner<'_> {
 
     /// Cuts inside the tree of `height` (one at least) under pointer block `block`, whose first file block is `first`.
     fn node(&mut self, block: u32, height: u32, first: u64) -> Result {
-        Walk::new(self.inode).check(block, 1)?;
-        let buffer = read_metadata(self.inode.sb(), self.inode.ino(), block.into())?;
+        let buffer = Walk::new(self.inode).read(block)?;
         let bits = self.inode.block_bits();
         let below = height.saturating_sub(1);
         let count = 1u32 << bits.saturating_sub(2);
@@ -232,10 +231,10 @@ impl Giver<'_> {
 
     /// Gives back a tree of `height` pointer blocks.
     fn node(&mut self, block: u32, height: u32) {
-        if self.left == 0 || Walk::new(self.inode).check(block, 1).is_err() {
+        if self.left == 0 {
             return;
         }
-        let Ok(buffer) = read_metadata(self.inode.sb(), self.inode.ino(), block.into()) else {
+        let Ok(buffer) = Walk::new(self.inode).read(block) else {
             return;
         };
         let count = 1u32 << self.inode.block_bits().saturating_sub(2);

@@ -6,7 +6,8 @@ use super::{
     attributes::Attributes,
     children::Children,
     dir::Hints,
-    flags, map,
+    flags,
+    map::Walk,
     ondisk::{
         self,
         error::Corruption,
@@ -258,14 +259,7 @@ fn set_slow_link(
     disk: &ondisk::inode::Inode,
 ) -> Result {
     let block = le32(&disk.map, 0).unwrap_or(0);
-    let place = Place {
-        ino: inode.ino(),
-        block: block.into(),
-    };
-    sb.data()
-        .check_run(block, 1)
-        .map_err(|error| sb.damaged(place, &error))?;
-    let buffer = map::read_metadata(sb, place.ino, place.block)?;
+    let buffer = Walk::new(inode).read(block)?;
     let len = usize::try_from(disk.size)?;
     match buffer.bytes().get(..len) {
         Some(target) if !target.contains(&0) => inode.set_link(target),
@@ -274,6 +268,10 @@ fn set_slow_link(
             let error = ondisk::error::Corruption::SymlinkTarget {
                 size: disk.size,
                 limit,
+            };
+            let place = Place {
+                ino: inode.ino(),
+                block: block.into(),
             };
             Err(sb.damaged(place, &error.into()))
         }

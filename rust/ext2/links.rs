@@ -10,7 +10,6 @@ use super::{
     commit::Prepared,
     map::{
         pointer,
-        read_metadata,
         Walk, //
     },
     ondisk::path::Path,
@@ -83,9 +82,7 @@ impl Builder<'_> {
             (Node::New(_), child) => Some(self.made(child).ok_or(EIO)?),
             (_, 0) => self.planned(&node, index),
             (_, child) => {
-                Walk::new(self.inode).check(child, 1)?;
-                return read_metadata(self.inode.sb(), self.inode.ino(), child.into())
-                    .map(Node::Linked);
+                return Walk::new(self.inode).read(child).map(Node::Linked);
             }
         };
         match made {

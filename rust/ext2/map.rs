@@ -193,10 +193,7 @@ impl<'a> Walk<'a> {
             }
             match pointer(pointers, *index) {
                 0 => return Ok(hole(first, path.hole_len(first, level, self.bits))),
-                block => {
-                    self.check(block, 1)?;
-                    leaf = Some(read_metadata(self.sb, self.ino, block.into())?);
-                }
+                block => leaf = Some(self.read(block)?),
             }
         }
         Err(EIO)
@@ -215,10 +212,7 @@ impl<'a> Walk<'a> {
                         path.hole_len(block.into(), level, self.bits),
                     )))
                 }
-                pointer => {
-                    self.check(pointer, 1)?;
-                    leaf = Some(read_metadata(self.sb, self.ino, pointer.into())?);
-                }
+                pointer => leaf = Some(self.read(pointer)?),
             }
         }
         let index = path.offset(path.depth()).unwrap_or(0);
@@ -311,6 +305,12 @@ impl<'a> Walk<'a> {
             }
         }
         false
+    }
+
+    /// Reads a block that a pointer names.
+    pub(super) fn read(&self, block: u32) -> Result<Buffer> {
+        self.check(block, 1)?;
+        read_metadata(self.sb, self.ino, block.into())
     }
 
     /// Refuses pointers that no file can have.
