@@ -5,11 +5,6 @@
  */
 #include "bindings.h"
 
-bool rfs_folio_trylock(struct folio *folio)
-{
-	return folio_trylock(folio);
-}
-
 void rfs_folio_lock(struct folio *folio)
 {
 	folio_lock(folio);
@@ -23,11 +18,6 @@ void rfs_folio_get(struct folio *folio)
 void rfs_folio_put(struct folio *folio)
 {
 	folio_put(folio);
-}
-
-void *rfs_folio_address(struct folio *folio)
-{
-	return folio_address(folio);
 }
 
 void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len)
@@ -65,16 +55,6 @@ void rfs_mapping_set_error(struct address_space *mapping, int error)
 void rfs_mapping_set_large_folios(struct address_space *mapping)
 {
 	mapping_set_large_folios(mapping);
-}
-
-gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp)
-{
-	return mapping_gfp_constraint(mapping, gfp);
-}
-
-size_t rfs_mapping_max_folio_size(struct address_space *mapping)
-{
-	return mapping_max_folio_size(mapping);
 }
 
 struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len, bool nowait)
@@ -161,11 +141,6 @@ struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block
 void rfs_sb_breadahead(struct super_block *sb, sector_t block)
 {
 	sb_breadahead(sb, block);
-}
-
-void rfs_brelse(struct buffer_head *bh)
-{
-	brelse(bh);
 }
 
 void rfs_get_bh(struct buffer_head *bh)
@@ -301,17 +276,6 @@ int rfs_register_filesystem(struct file_system_type *fs, struct module *owner)
 {
 	fs->owner = owner;
 	return register_filesystem(fs);
-}
-
-void rfs_errorf(struct fs_context *fc, const char *message)
-{
-	errorf(fc, "%s", message);
-}
-
-int rfs_iomap_next(const struct iomap_iter *iter, struct iomap *iomap, struct iomap *srcmap,
-		   iomap_iter_begin_fn begin, iomap_iter_end_fn end)
-{
-	return iomap_iter_next(iter, iomap, srcmap, begin, end);
 }
 
 void rfs_sb_start_intwrite(struct super_block *sb)

@@ -25,11 +25,9 @@ static const unsigned int RFS_FMODE_CAN_ODIRECT = (__force unsigned int)FMODE_CA
 static const unsigned int RFS_FMODE_NOWAIT = (__force unsigned int)FMODE_NOWAIT;
 
 /* Folios and the page cache. */
-bool rfs_folio_trylock(struct folio *folio);
 void rfs_folio_lock(struct folio *folio);
 void rfs_folio_get(struct folio *folio);
 void rfs_folio_put(struct folio *folio);
-void *rfs_folio_address(struct folio *folio);
 void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len);
 void rfs_folio_mark_uptodate(struct folio *folio);
 void rfs_folio_attach_private(struct folio *folio, void *data);
@@ -38,8 +36,6 @@ void rfs_folio_start_writeback(struct folio *folio);
 void *rfs_kzalloc_no_fail(size_t size);
 void rfs_mapping_set_error(struct address_space *mapping, int error);
 void rfs_mapping_set_large_folios(struct address_space *mapping);
-gfp_t rfs_mapping_gfp_constraint(struct address_space *mapping, gfp_t gfp);
-size_t rfs_mapping_max_folio_size(struct address_space *mapping);
 struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len, bool nowait);
 void rfs_filemap_invalidate_lock(struct address_space *mapping);
 void rfs_filemap_invalidate_unlock(struct address_space *mapping);
@@ -63,7 +59,6 @@ struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block);
 struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block);
 struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block);
 void rfs_sb_breadahead(struct super_block *sb, sector_t block);
-void rfs_brelse(struct buffer_head *bh);
 void rfs_get_bh(struct buffer_head *bh);
 void rfs_lock_buffer(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
@@ -106,9 +101,6 @@ void rfs_inode_unlock_shared(struct inode *inode);
 
 /* Names, calls that are macros, and the iomap iterator, whose body is an inline function. */
 int rfs_register_filesystem(struct file_system_type *fs, struct module *owner);
-void rfs_errorf(struct fs_context *fc, const char *message);
-int rfs_iomap_next(const struct iomap_iter *iter, struct iomap *iomap, struct iomap *srcmap,
-		   iomap_iter_begin_fn begin, iomap_iter_end_fn end);
 void rfs_sb_start_intwrite(struct super_block *sb);
 void rfs_sb_end_intwrite(struct super_block *sb);
 void rfs_sb_start_pagefault(struct super_block *sb);
