@@ -26,6 +26,9 @@ from vm import Disk, Guest, Job, Machine, Share
 # The disks: test, scratch, log of writes. Their files are sparse.
 DISK_SIZES = ("2G", "2G", "4G")
 
+# Seconds for what comes before the first test, beside those for booting.
+SET_UP_PATIENCE = 480.0
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
@@ -39,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--block-size", type=int, required=True)
     parser.add_argument("--limit", type=int, default=900)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--smp", type=int, default=Boot.processors)
     for flag in ("continue", "retry", "store", "list", "debug-slab"):
         parser.add_argument(f"--{flag}", action="store_true", dest=flag.replace("-", "_") + "_wanted")
     parser.add_argument("patterns", nargs="*")
@@ -77,6 +81,7 @@ class Session:
             ),
             modules=(module,),
             environment={"XFSTESTS_BLOCK_SIZE": str(options.block_size)},
+            processors=options.smp,
             debug_slab=options.debug_slab_wanted,
         )
 
@@ -88,7 +93,10 @@ class Session:
             if log.exists():
                 log.replace(log.with_suffix(".before.log"))
             with Guest(self.machine, self.job(guest, tests), log) as booted:
-                tests = Run(booted, tests, self.record).carry()
+                run = Run(booted, tests, self.record)
+                # `check` looks at the whole tree before its first test.
+                run.deadline += SET_UP_PATIENCE
+                tests = run.carry()
 
 
 def chosen(options: argparse.Namespace, known: dict[str, Result]) -> list[str]:
@@ -121,7 +129,7 @@ def prepare(options: argparse.Namespace) -> Path:
     return image
 
 
-def run(options: argparse.Namespace, tests: list[str], file: Path, known: dict[str, Result]) -> None:
+def run_all(options: argparse.Namespace, tests: list[str], file: Path, known: dict[str, Result]) -> None:
     """Runs the tests in as many guests at a time as were asked for."""
     machine = Machine(
         options.kernel,
@@ -154,7 +162,7 @@ def main() -> int:
     options.directory.mkdir(parents=True, exist_ok=True)
     file = options.directory / "results.tsv"
     if waiting := outstanding(tests, options, file):
-        run(options, waiting, file, known)
+        run_all(options, waiting, file, known)
     everything = results.read(file)
     found = {name: everything[name] for name in tests if name in everything}
     for name in (name for name in tests if name not in found):
