@@ -166,10 +166,10 @@ impl<T: FileSystem> Inode<T> {
         SharedLock(self)
     }
 
-    /// The same if it does not sleep.
+    /// The same if it does not sleep. The guard exists only then: dropping one unlocks.
     pub(crate) fn try_lock_shared(&self) -> Option<SharedLock<'_, T>> {
         // SAFETY: The inode is live.
-        unsafe { bindings::rfs_inode_trylock_shared(self.as_raw()) }.then_some(SharedLock(self))
+        unsafe { bindings::rfs_inode_trylock_shared(self.as_raw()) }.then(|| SharedLock(self))
     }
 }
 

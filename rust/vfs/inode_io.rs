@@ -45,10 +45,10 @@ impl<T: FileSystem> Inode<T> {
         ExclusiveLock(self)
     }
 
-    /// The same if it does not sleep.
+    /// The same if it does not sleep. The guard exists only then: dropping one unlocks.
     pub(super) fn try_lock(&self) -> Option<ExclusiveLock<'_, T>> {
         // SAFETY: The inode is live.
-        unsafe { bindings::rfs_inode_trylock(self.as_raw()) }.then_some(ExclusiveLock(self))
+        unsafe { bindings::rfs_inode_trylock(self.as_raw()) }.then(|| ExclusiveLock(self))
     }
 
     /// Whether the inode has changed and was not written since; times alone do not count if `data_only`.
