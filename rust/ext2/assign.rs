@@ -191,7 +191,7 @@ fn pointer_blocks(inode: &Inode, state: &MapState, range: Range<u32>) -> u64 {
 
 /// The most blocks that it can take to give all of the overlay a place on disk, and to link it.
 pub(super) fn needed(inode: &Inode, state: &MapState) -> u64 {
-    state.overlay.extents().iter().fold(0, |sum: u64, extent| {
+    state.overlay.extents().fold(0, |sum: u64, extent| {
         let data = if extent.state == State::Reserved {
             extent.len
         } else {

@@ -19,10 +19,7 @@ use super::{
 };
 use crate::vfs::{buffer::Buffer, writeback::plugged};
 use core::ops::Range;
-use kernel::{
-    prelude::*,
-    sync::{aref::ARef, Arc},
-};
+use kernel::{prelude::*, sync::aref::ARef};
 
 /// Which extents a commit is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,7 @@ pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
         return Ok(());
     }
     if extents == Extents::All {
-        wait(inode)?;
+        wait(inode);
     }
     // Truncation or another commit between the two halves makes the work useless; then it is done over.
     for _ in 0..ATTEMPTS {
@@ -71,8 +68,8 @@ const ATTEMPTS: u32 = 100;
 
 /// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
 pub(super) fn commit_all(sb: &SuperBlock) -> Result {
-    let listed = core::mem::replace(&mut *sb.data().uncommitted.lock(), KVec::new());
-    let mut ready: KVec<(ARef<Inode>, Prepared)> = KVec::new();
+    let listed = core::mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
+    let mut ready: KVVec<(ARef<Inode>, Prepared)> = KVVec::new();
     let mut result = Ok(());
     for ino in listed {
         let Some(inode) = sb.find_inode(ino.into()) else {
@@ -80,8 +77,8 @@ pub(super) fn commit_all(sb: &SuperBlock) -> Result {
         };
         // From now on a new extent lists the file again.
         inode.data().map.write().listed = false;
-        let prepared = wait(&inode).and_then(|()| prepare(&inode));
-        match prepared {
+        wait(&inode);
+        match prepare(&inode) {
             Ok(Some(prepared)) => match ready.push((inode, prepared), GFP_KERNEL) {
                 Ok(()) => {}
                 Err(error) => result = result.and(Err(error.into())),
@@ -124,31 +121,38 @@ fn relist(inode: &Inode) {
     inode.mark_dirty();
 }
 
-/// Waits until everything that was sent has arrived.
-fn wait(inode: &Inode) -> Result {
-    let mut tickets = KVec::new();
-    for extent in inode.data().map.read().overlay.extents() {
-        if let State::Submitted(_, pass) = &extent.state {
-            if !pass.0.is_done() {
-                tickets.push(pass.0.clone(), GFP_KERNEL)?;
-            }
-        }
+/// Waits until everything that was sent before the call has arrived.
+fn wait(inode: &Inode) {
+    let mut block = 0;
+    loop {
+        let state = inode.data().map.read();
+        let found = state
+            .overlay
+            .extents_from(block)
+            .find_map(|extent| match &extent.state {
+                State::Submitted(_, pass) if !pass.0.is_done() => {
+                    Some((extent.end(), pass.0.clone()))
+                }
+                _ => None,
+            });
+        drop(state);
+        let Some((end, ticket)) = found else {
+            return;
+        };
+        ticket.wait();
+        block = end;
     }
-    for ticket in tickets {
-        Arc::clone(&ticket).wait();
-    }
-    Ok(())
 }
 
 /// A commit between its halves.
 pub(super) struct Prepared {
-    pub(super) links: KVec<Link>,
+    pub(super) links: KVVec<Link>,
     /// The pointer blocks made.
-    pub(super) made: KVec<Buffer>,
+    pub(super) made: KVVec<Buffer>,
     /// How many of these came out of what is set aside for the file.
     pub(super) from_reserved: u64,
     /// The file blocks that become reachable.
-    pub(super) extents: KVec<Range<u32>>,
+    pub(super) extents: KVVec<Range<u32>>,
     /// [`MapState::truncations`] and [`MapState::commits`] when the preparation was made.
     version: (u64, u64),
 }
@@ -158,10 +162,10 @@ fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     let mut state = inode.data().map.write();
     drop_failed(inode, &mut state)?;
     let mut prepared = Prepared {
-        links: KVec::new(),
-        made: KVec::new(),
+        links: KVVec::new(),
+        made: KVVec::new(),
         from_reserved: 0,
-        extents: KVec::new(),
+        extents: KVVec::new(),
         version: (state.truncations, state.commits),
     };
     let built =
@@ -177,15 +181,23 @@ fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     }
 }
 
-/// Gives back extents whose contents did not arrive: what the blocks hold is nobody's business.
-fn drop_failed(inode: &Inode, state: &mut MapState) -> Result {
-    let failed = |extent: &super::state::Extent| match &extent.state {
-        State::Submitted(disk, pass) if pass.0.is_done() && pass.0.has_failed() => {
+/// The first extent that reaches beyond the start of `block` and of which it is known whether its contents have arrived:
+/// its file blocks, the first on disk. `failed` tells which kind is looked for.
+fn next_ended(state: &MapState, block: u32, failed: bool) -> Option<(Range<u32>, u32)> {
+    let mut extents = state.overlay.extents_from(block);
+    extents.find_map(|extent| match &extent.state {
+        State::Submitted(disk, pass) if pass.0.is_done() && pass.0.has_failed() == failed => {
             Some((extent.first..extent.end(), *disk))
         }
         _ => None,
-    };
-    while let Some((range, disk)) = state.overlay.extents().iter().find_map(failed) {
+    })
+}
+
+/// Gives back extents whose contents did not arrive: what the blocks hold is nobody's business.
+fn drop_failed(inode: &Inode, state: &mut MapState) -> Result {
+    let mut block = 0;
+    while let Some((range, disk)) = next_ended(state, block, true) {
+        block = range.end;
         let len = range.end.saturating_sub(range.start);
         state.overlay.take(range, |_| {})?;
         inode.add_sectors(assign::sectors(inode, len).saturating_neg());
@@ -194,19 +206,11 @@ fn drop_failed(inode: &Inode, state: &mut MapState) -> Result {
     Ok(())
 }
 
-/// Plans the links of all extents that have arrived.
+/// Plans the links of all extents that have arrived. One that has failed since is dropped by the next commit.
 fn build(inode: &Inode, state: &mut MapState, prepared: &mut Prepared) -> Result {
-    let mut index = 0;
-    while let Some(extent) = state.overlay.extents().get(index) {
-        index = index.saturating_add(1);
-        let State::Submitted(disk, pass) = &extent.state else {
-            continue;
-        };
-        // One that has failed since is dropped by the next commit.
-        if !pass.0.is_done() || pass.0.has_failed() {
-            continue;
-        }
-        let (range, disk) = (extent.first..extent.end(), *disk);
+    let mut block = 0;
+    while let Some((range, disk)) = next_ended(state, block, false) {
+        block = range.end;
         let mut builder = Builder {
             inode,
             state,
@@ -220,15 +224,11 @@ fn build(inode: &Inode, state: &mut MapState, prepared: &mut Prepared) -> Result
 
 /// Writes what is new and lives in buffers: the pointer blocks, and the own blocks of a directory or symlink.
 fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
-    let mut own = KVec::new();
+    let mut own = KVVec::new();
     if !inode.is_regular() {
         for range in prepared.extents.iter() {
-            for extent in state
-                .overlay
-                .extents()
-                .iter()
-                .filter(|extent| extent.first >= range.start && extent.end() <= range.end)
-            {
+            let extents = state.overlay.extents_from(range.start);
+            for extent in extents.take_while(|extent| extent.first < range.end) {
                 if let State::Submitted(disk, _) = extent.state {
                     for block in disk..disk.saturating_add(extent.len) {
                         own.push(
@@ -257,10 +257,14 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
         give_up(inode, &prepared);
         return Ok(false);
     }
-    state.commits = state.commits.wrapping_add(1);
-    for range in prepared.extents.iter() {
-        state.overlay.take(range.clone(), |_| {})?;
+    let mut ranges = prepared.extents.iter().cloned();
+    // Whole extents: the first leaves room for the rest, so that this fails before anything has changed, or not at all.
+    if let Err(error) = ranges.try_for_each(|range| state.overlay.take(range, |_| {})) {
+        drop(state);
+        give_up(inode, &prepared);
+        return Err(error);
     }
+    state.commits = state.commits.wrapping_add(1);
     for link in prepared.links.iter() {
         match &link.node {
             Node::Root => write_pointers(&mut state.pointers, link),

@@ -29,7 +29,7 @@ struct Cut {
 /// it there: `i_rwsem` and the invalidate lock are held, or the inode cannot be reached. Sleeps. `EIO`, `ENOMEM`; damage
 /// is logged and left out.
 pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
-    let mut cuts = KVec::new();
+    let mut cuts = KVVec::new();
     let pruned = {
         let mut state = inode.data().map.write();
         state.truncations = state.truncations.wrapping_add(1);
@@ -97,7 +97,7 @@ struct Pruner<'a> {
     inode: &'a Inode,
     /// The file blocks to be taken.
     range: Range<u64>,
-    cuts: &'a mut KVec<Cut>,
+    cuts: &'a mut KVVec<Cut>,
 }
 
 impl Pruner<'_> {

@@ -9,7 +9,10 @@
 //! 2. *allocated*: blocks are chosen, nothing is written to them yet; they read as zeroes;
 //! 3. *submitted*: their contents are on the way to the disk, or there, which their ticket knows.
 //!
-//! Pure: `core` alone; the vector is the kernel's here and the standard library's in the tests on the host.
+//! A file that is written to at random may have as many extents as its pages: none of the operations takes longer than
+//! the logarithm of their number, apart from those that visit each.
+//!
+//! Pure: `core` alone; the tree is the kernel's here and the standard library's in the tests on the host.
 
 use core::ops::Range;
 
@@ -46,12 +49,19 @@ pub struct Extent<T> {
     pub state: State<T>,
 }
 
-impl<T: Clone + PartialEq> Extent<T> {
+impl<T> Extent<T> {
     /// The file block after the last.
     pub fn end(&self) -> u32 {
         self.first.saturating_add(self.len)
     }
 
+    /// The last file block.
+    fn last(&self) -> u32 {
+        self.end().saturating_sub(1)
+    }
+}
+
+impl<T: Clone + PartialEq> Extent<T> {
     /// The part of the extent in `range`; `None` if there is none.
     fn part(&self, range: &Range<u32>) -> Option<Self> {
         let first = self.first.max(range.start);
@@ -70,21 +80,25 @@ impl<T: Clone + PartialEq> Extent<T> {
     }
 }
 
-/// A growing array; an insertion can fail for want of memory, and changes nothing then.
+/// Elements sorted by a key of their own. An insertion can fail for want of memory, and changes nothing then.
 pub trait Store<E> {
     /// Why an insertion failed.
     type Error;
-    /// The elements.
-    fn items(&self) -> &[E];
-    /// The elements, to be changed.
-    fn items_mut(&mut self) -> &mut [E];
-    /// Makes room for `more` elements, so that as many insertions do not fail.
+    /// The element with the smallest key that is at least `key`.
+    fn at_or_after(&self, key: u32) -> Option<&E>;
+    /// Makes room for `more` elements, at most [`MOST_ROOM`], so that as many insertions do not fail.
     fn reserve(&mut self, more: usize) -> Result<(), Self::Error>;
-    /// Inserts before the element at `index`. There is room, and `index` is at most the length.
-    fn insert(&mut self, index: usize, element: E);
-    /// Removes the element at `index`, which exists.
-    fn remove(&mut self, index: usize);
+    /// Inserts an element, for which there is room. No other one has that key.
+    fn insert(&mut self, key: u32, element: E);
+    /// Removes the element of that key. Its room is there for another one, as long as it is not more than [`MOST_ROOM`].
+    fn remove(&mut self, key: u32);
 }
+
+/// As much room is kept for insertions between a [`Store::reserve`] and the next.
+///
+/// [`Overlay::change`] needs it: a piece taken out of the middle of an extent gives back room for one, and needs two for
+/// the rest and one for what comes in its place.
+pub const MOST_ROOM: usize = 3;
 
 /// What the overlay says of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +109,7 @@ pub enum Found<T> {
     Nothing(u32),
 }
 
-/// The extents of one file, in ascending order and without overlap.
+/// The extents of one file, without overlap. Each is kept under the number of its last block.
 #[derive(Debug, Default)]
 pub struct Overlay<S> {
     extents: S,
@@ -107,12 +121,29 @@ impl<S> Overlay<S> {
         Self { extents }
     }
 
-    /// All extents.
-    pub fn extents<T>(&self) -> &[Extent<T>]
+    /// All extents, in ascending order.
+    pub fn extents<'a, T: 'a>(&'a self) -> impl Iterator<Item = &'a Extent<T>>
     where
         S: Store<Extent<T>>,
     {
-        self.extents.items()
+        self.extents_from(0)
+    }
+
+    /// The extents that reach beyond the start of `block`, in ascending order.
+    pub fn extents_from<'a, T: 'a>(&'a self, block: u32) -> impl Iterator<Item = &'a Extent<T>>
+    where
+        S: Store<Extent<T>>,
+    {
+        let first = self.extents.at_or_after(block);
+        core::iter::successors(first, |extent| self.extents.at_or_after(extent.end()))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty<T>(&self) -> bool
+    where
+        S: Store<Extent<T>>,
+    {
+        self.extents.at_or_after(0).is_none()
     }
 
     /// What is known of `block`.
@@ -120,33 +151,44 @@ impl<S> Overlay<S> {
     where
         S: Store<Extent<T>>,
     {
-        let items = self.extents.items();
-        let index = items.partition_point(|extent| extent.end() <= block);
-        match items.get(index) {
-            Some(extent) if extent.first <= block => match extent.part(&(block..u32::MAX)) {
-                Some(part) => Found::Extent(part),
-                None => Found::Nothing(extent.first),
+        match self.extents.at_or_after(block) {
+            Some(extent) => match extent.part(&(block..u32::MAX)) {
+                Some(part) if part.first == block => Found::Extent(part),
+                _ => Found::Nothing(extent.first),
             },
-            Some(extent) => Found::Nothing(extent.first),
             None => Found::Nothing(u32::MAX),
         }
     }
 
     /// Adds an extent where there is none.
-    pub fn add<T: Clone + PartialEq>(&mut self, new: Extent<T>) -> Result<(), S::Error>
+    pub fn add<T: Clone + PartialEq>(&mut self, mut new: Extent<T>) -> Result<(), S::Error>
     where
         S: Store<Extent<T>>,
     {
         self.extents.reserve(1)?;
-        let index = self
-            .extents
-            .items()
-            .partition_point(|extent| extent.end() <= new.first);
-        self.extents.insert(index, new);
-        self.merge(index);
-        if let Some(before) = index.checked_sub(1) {
-            self.merge(before);
+        let before = new
+            .first
+            .checked_sub(1)
+            .and_then(|block| self.extents.at_or_after(block))
+            .filter(|before| before.continues(&new))
+            .cloned();
+        if let Some(before) = before {
+            self.extents.remove(before.last());
+            new = Extent {
+                len: before.len.saturating_add(new.len),
+                ..before
+            };
         }
+        let after = self
+            .extents
+            .at_or_after(new.end())
+            .filter(|after| new.continues(after))
+            .cloned();
+        if let Some(after) = after {
+            self.extents.remove(after.last());
+            new.len = new.len.saturating_add(after.len);
+        }
+        self.extents.insert(new.last(), new);
         Ok(())
     }
 
@@ -161,20 +203,15 @@ impl<S> Overlay<S> {
     {
         // Cutting a piece out of the middle of an extent leaves two.
         self.extents.reserve(1)?;
-        let mut index = self
-            .extents
-            .items()
-            .partition_point(|extent| extent.end() <= range.start);
-        while let Some(extent) = self.extents.items().get(index).cloned() {
+        while let Some(extent) = self.extents.at_or_after(range.start).cloned() {
             let Some(piece) = extent.part(&range) else {
                 break;
             };
+            self.extents.remove(extent.last());
             let head = extent.part(&(0..range.start));
             let tail = extent.part(&(range.end..u32::MAX));
-            self.extents.remove(index);
             for rest in [head, tail].into_iter().flatten() {
-                self.extents.insert(index, rest);
-                index = index.saturating_add(1);
+                self.extents.insert(rest.last(), rest);
             }
             taken(piece);
         }
@@ -195,24 +232,5 @@ impl<S> Overlay<S> {
         let first = range.start;
         self.take(range, |_| {})?;
         self.add(Extent { first, len, state })
-    }
-
-    /// Joins the extent at `index` with the next one if that continues it.
-    fn merge<T: Clone + PartialEq>(&mut self, index: usize)
-    where
-        S: Store<Extent<T>>,
-    {
-        let next = index.saturating_add(1);
-        let items = self.extents.items_mut();
-        let Some((head, tail)) = items.split_at_mut_checked(next) else {
-            return;
-        };
-        let (Some(left), Some(right)) = (head.last_mut(), tail.first()) else {
-            return;
-        };
-        if left.continues(right) {
-            left.len = left.len.saturating_add(right.len);
-            self.extents.remove(next);
-        }
     }
 }

@@ -7,7 +7,11 @@ use super::{
     overlay::{self, Overlay, Store},
 };
 use crate::vfs::ticket::Ticket;
-use kernel::{prelude::*, sync::Arc};
+use kernel::{
+    prelude::*,
+    rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
+    sync::Arc,
+};
 
 /// A ticket as part of an extent's state: two are equal if they are the same one.
 #[derive(Clone)]
@@ -24,31 +28,51 @@ pub(super) type Extent = overlay::Extent<Pass>;
 /// The state of an extent.
 pub(super) type State = overlay::State<Pass>;
 
-/// The overlay's array.
-pub(super) struct Extents(KVec<Extent>);
+/// The overlay's extents.
+pub(super) struct Extents {
+    tree: RBTree<u32, Extent>,
+    /// Room for extents.
+    room: [Option<RBTreeNodeReservation<u32, Extent>>; overlay::MOST_ROOM],
+}
+
+impl Extents {
+    fn new() -> Self {
+        Self {
+            tree: RBTree::new(),
+            room: [const { None }; overlay::MOST_ROOM],
+        }
+    }
+}
 
 impl Store<Extent> for Extents {
     type Error = Error;
 
-    fn items(&self) -> &[Extent] {
-        &self.0
-    }
-
-    fn items_mut(&mut self) -> &mut [Extent] {
-        &mut self.0
+    fn at_or_after(&self, key: u32) -> Option<&Extent> {
+        let cursor = self.tree.cursor_lower_bound(&key)?;
+        self.tree.get(cursor.current().0)
     }
 
     fn reserve(&mut self, more: usize) -> Result {
-        Ok(self.0.reserve(more, GFP_KERNEL)?)
+        for room in self.room.iter_mut().take(more) {
+            if room.is_none() {
+                *room = Some(RBTreeNodeReservation::new(GFP_KERNEL)?);
+            }
+        }
+        Ok(())
     }
 
-    fn insert(&mut self, index: usize, element: Extent) {
+    fn insert(&mut self, key: u32, element: Extent) {
         // The caller has made room.
-        let _ = self.0.insert_within_capacity(index, element);
+        if let Some(room) = self.room.iter_mut().rev().find_map(Option::take) {
+            self.tree.insert(room.into_node(key, element));
+        }
     }
 
-    fn remove(&mut self, index: usize) {
-        let _ = self.0.remove(index);
+    fn remove(&mut self, key: u32) {
+        let node = self.tree.remove_node(&key);
+        if let Some(room) = self.room.iter_mut().find(|room| room.is_none()) {
+            *room = node.map(RBTreeNode::into_reservation);
+        }
     }
 }
 
@@ -75,7 +99,7 @@ impl MapState {
     pub(super) fn new() -> Self {
         Self {
             pointers: [0; MAP_SIZE],
-            overlay: Overlay::new(Extents(KVec::new())),
+            overlay: Overlay::new(Extents::new()),
             reserved: 0,
             last_block: 0,
             truncations: 0,
@@ -87,7 +111,7 @@ impl MapState {
     /// Blocks for which only space is set aside.
     pub(super) fn delayed(&self) -> u64 {
         let reserved = |extent: &&Extent| extent.state == State::Reserved;
-        let lengths = self.overlay.extents().iter().filter(reserved);
+        let lengths = self.overlay.extents().filter(reserved);
         lengths.map(|extent| u64::from(extent.len)).sum()
     }
 
@@ -95,12 +119,11 @@ impl MapState {
     pub(super) fn is_on_its_way(&self) -> bool {
         self.overlay
             .extents()
-            .iter()
             .any(|extent| matches!(extent.state, State::Submitted(..)))
     }
 
     /// Whether nothing is ahead of the pointers.
     pub(super) fn is_settled(&self) -> bool {
-        self.overlay.extents().is_empty()
+        self.overlay.is_empty()
     }
 }

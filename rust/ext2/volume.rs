@@ -54,7 +54,7 @@ pub(crate) struct Volume {
     /// Inodes that no name leads to while they are open.
     pub(super) orphans: Orphans,
     /// Numbers of the files that have to be committed.
-    pub(super) uncommitted: Pin<KBox<Mutex<KVec<u32>>>>,
+    pub(super) uncommitted: Pin<KBox<Mutex<KVVec<u32>>>>,
     /// How many lines about damage have been logged.
     reports: Atomic<u32>,
 }
@@ -116,7 +116,7 @@ impl Volume {
         let orphans = Orphans::new()?;
         Ok(Self {
             zones: Zones::new(geometry, &groups, scattered)?,
-            uncommitted: KBox::pin_init(new_mutex!(KVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
+            uncommitted: KBox::pin_init(new_mutex!(KVVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
             record: Record::new(record, offset)?,

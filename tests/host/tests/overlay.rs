@@ -3,8 +3,8 @@
 //! The overlay of a file against a model that knows of each block by itself.
 
 use proptest::prelude::*;
-use rext2_host::ext2::overlay::{Extent, Found, Overlay, State, Store};
-use std::ops::Range;
+use rext2_host::ext2::overlay::{Extent, Found, Overlay, State, Store, MOST_ROOM};
+use std::{collections::BTreeMap, ops::Range};
 
 /// Blocks in the model's file.
 const BLOCKS: u32 = 64;
@@ -12,10 +12,11 @@ const BLOCKS: u32 = 64;
 /// The number of a write; two are the same write if they are equal.
 type Ticket = u8;
 
-/// An array that has room only for what was asked, or for nothing more.
+/// A sorted map that has room only for what was asked, or for nothing more.
 #[derive(Debug, Default)]
-struct Array {
-    items: Vec<Extent<Ticket>>,
+struct Sorted {
+    items: BTreeMap<u32, Extent<Ticket>>,
+    room: usize,
     full: bool,
 }
 
@@ -23,41 +24,37 @@ struct Array {
 #[derive(Debug, PartialEq, Eq)]
 struct NoMemory;
 
-impl Store<Extent<Ticket>> for Array {
+impl Store<Extent<Ticket>> for Sorted {
     type Error = NoMemory;
 
-    fn items(&self) -> &[Extent<Ticket>] {
-        &self.items
-    }
-
-    fn items_mut(&mut self) -> &mut [Extent<Ticket>] {
-        &mut self.items
+    fn at_or_after(&self, key: u32) -> Option<&Extent<Ticket>> {
+        self.items.range(key..).next().map(|(_, extent)| extent)
     }
 
     fn reserve(&mut self, more: usize) -> Result<(), NoMemory> {
         if self.full {
             return Err(NoMemory);
         }
-        // No more than asked for, so that `insert` notices if that was too little.
-        self.items = {
-            let mut items = Vec::with_capacity(self.items.len() + more);
-            items.append(&mut self.items);
-            items
-        };
+        assert!(more <= MOST_ROOM);
+        self.room = self.room.max(more);
         Ok(())
     }
 
-    fn insert(&mut self, index: usize, element: Extent<Ticket>) {
-        assert!(
-            self.items.len() < self.items.capacity(),
-            "room was asked for"
-        );
-        self.items.insert(index, element);
+    fn insert(&mut self, key: u32, element: Extent<Ticket>) {
+        self.room = self.room.checked_sub(1).expect("room was asked for");
+        assert_eq!(self.items.insert(key, element), None, "keys are unique");
     }
 
-    fn remove(&mut self, index: usize) {
-        self.items.remove(index);
+    fn remove(&mut self, key: u32) {
+        self.items
+            .remove(&key)
+            .expect("only what is there is removed");
+        self.room = (self.room + 1).min(MOST_ROOM);
     }
+}
+
+fn all(overlay: &Overlay<Sorted>) -> Vec<Extent<Ticket>> {
+    overlay.extents().cloned().collect()
 }
 
 /// What is known of a block that lies `by` blocks into a run of state `state`.
@@ -79,14 +76,14 @@ enum Action {
 /// What each block of the file is, and the overlay that has to say the same.
 struct Pair {
     model: Vec<Option<State<Ticket>>>,
-    overlay: Overlay<Array>,
+    overlay: Overlay<Sorted>,
 }
 
 impl Pair {
     fn new() -> Self {
         Self {
             model: vec![None; BLOCKS as usize],
-            overlay: Overlay::new(Array::default()),
+            overlay: Overlay::new(Sorted::default()),
         }
     }
 
@@ -159,7 +156,8 @@ impl Pair {
                 (found, expected) => panic!("block {block}: {found:?}, not {expected:?}"),
             }
         }
-        let extents = self.overlay.extents();
+        let extents = all(&self.overlay);
+        assert_eq!(extents.is_empty(), self.overlay.is_empty());
         assert!(extents.iter().all(|extent| extent.len > 0));
         assert!(extents.windows(2).all(|two| two[0].end() <= two[1].first));
     }
@@ -204,34 +202,35 @@ fn extent(first: u32, len: u32, state: State<Ticket>) -> Extent<Ticket> {
 
 #[test]
 fn an_extent_joins_its_neighbours() {
-    let mut overlay = Overlay::new(Array::default());
+    let mut overlay = Overlay::new(Sorted::default());
     for first in [0, 8, 4] {
         let added = overlay.add(extent(first, 4, State::Submitted(100 + first, 1)));
         assert_eq!(added, Ok(()));
     }
-    assert_eq!(overlay.extents(), [extent(0, 12, State::Submitted(100, 1))]);
+    assert_eq!(all(&overlay), [extent(0, 12, State::Submitted(100, 1))]);
 }
 
 #[test]
 fn extents_of_different_writes_stay_apart() {
-    let mut overlay = Overlay::new(Array::default());
+    let mut overlay = Overlay::new(Sorted::default());
     for (first, ticket) in [(0, 1), (4, 2)] {
         let added = overlay.add(extent(first, 4, State::Submitted(100 + first, ticket)));
         assert_eq!(added, Ok(()));
     }
-    assert_eq!(overlay.extents().len(), 2);
+    assert_eq!(all(&overlay).len(), 2);
 }
 
 #[test]
 fn without_memory_nothing_changes() {
     let whole = extent(0, 9, State::Allocated(100));
-    let mut overlay = Overlay::new(Array {
-        items: vec![whole.clone()],
+    let mut overlay = Overlay::new(Sorted {
+        items: BTreeMap::from([(8, whole.clone())]),
         full: true,
+        ..Sorted::default()
     });
     assert_eq!(overlay.add(extent(20, 1, State::Reserved)), Err(NoMemory));
     assert_eq!(overlay.change(2..4, State::Reserved), Err(NoMemory));
     let taken = overlay.take(2..4, |piece| panic!("{piece:?} was taken"));
     assert_eq!(taken, Err(NoMemory));
-    assert_eq!(overlay.extents(), [whole]);
+    assert_eq!(all(&overlay), [whole]);
 }

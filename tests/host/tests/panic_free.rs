@@ -25,26 +25,22 @@ pub struct Few([Extent<Ticket>; 4], usize);
 impl Store<Extent<Ticket>> for Few {
     type Error = ();
 
-    fn items(&self) -> &[Extent<Ticket>] {
-        self.0.get(..self.1).unwrap_or_default()
-    }
-
-    fn items_mut(&mut self) -> &mut [Extent<Ticket>] {
-        self.0.get_mut(..self.1).unwrap_or_default()
+    fn at_or_after(&self, key: u32) -> Option<&Extent<Ticket>> {
+        self.0.iter().take(self.1).find(|extent| extent.end() > key)
     }
 
     fn reserve(&mut self, more: usize) -> Result<(), ()> {
         if self.1.saturating_add(more) <= self.0.len() { Ok(()) } else { Err(()) }
     }
 
-    fn insert(&mut self, index: usize, element: Extent<Ticket>) {
-        if let Some(slot) = self.0.get_mut(index) {
+    fn insert(&mut self, _key: u32, element: Extent<Ticket>) {
+        if let Some(slot) = self.0.get_mut(self.1) {
             *slot = element;
         }
         self.1 = self.1.saturating_add(1);
     }
 
-    fn remove(&mut self, _index: usize) {
+    fn remove(&mut self, _key: u32) {
         self.1 = self.1.saturating_sub(1);
     }
 }
