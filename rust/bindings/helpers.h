@@ -20,6 +20,7 @@ static const unsigned int RFS_SB_RDONLY = SB_RDONLY;
 static const unsigned int RFS_SB_SILENT = SB_SILENT;
 static const unsigned int RFS_GFP_NOFS = (__force unsigned int)GFP_NOFS;
 static const unsigned int RFS_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
+static const unsigned int RFS_IOCB_DSYNC = (__force unsigned int)IOCB_DSYNC;
 static const unsigned int RFS_FOP_BUFFER_RASYNC = (__force unsigned int)FOP_BUFFER_RASYNC;
 static const unsigned int RFS_FMODE_CAN_ODIRECT = (__force unsigned int)FMODE_CAN_ODIRECT;
 static const unsigned int RFS_FMODE_NOWAIT = (__force unsigned int)FMODE_NOWAIT;

@@ -5,6 +5,7 @@
 
 use super::{
     alloc::{Budget, Request},
+    direct,
     map::{self, Walk},
     ondisk::path,
     overlay::Found,
@@ -86,7 +87,23 @@ impl WriteMap for Ext2 {
                 .change(block..end, State::Submitted(disk, Pass(ticket.clone())))?;
             block = end;
         }
-        Ok(())
+        super::commit::list(inode, &mut state)
+    }
+
+    fn map_direct(inode: &Inode, blocks: Range<u64>) -> Result<Chosen> {
+        direct::map(inode, blocks)
+    }
+
+    fn written(inode: &Inode, bytes: Range<u64>) -> Result {
+        direct::written(inode, bytes)
+    }
+
+    fn unwritten(inode: &Inode, bytes: Range<u64>) {
+        direct::unwritten(inode, bytes);
+    }
+
+    fn is_durable(inode: &Inode) -> bool {
+        direct::is_durable(inode)
     }
 
     fn map_version(inode: &Inode) -> u64 {

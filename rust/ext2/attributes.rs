@@ -4,7 +4,7 @@
 
 use super::{flags, ondisk::time::Time};
 use kernel::sync::atomic::{
-    ordering::{Full, Relaxed, Release},
+    ordering::{Acquire, Full, Relaxed, Release},
     Atomic,
 };
 
@@ -111,6 +111,11 @@ impl Attributes {
     /// Notes that the inode is in its block of the inode table, which has to be written.
     pub(super) fn set_stored(&self) {
         self.stored.store(true, Release);
+    }
+
+    /// Whether its block of the inode table has to be written.
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored.load(Acquire)
     }
 
     /// Whether its block of the inode table has to be written, which the caller does now.

@@ -71,7 +71,7 @@ pub(super) fn give_back_unused(inode: &Inode) -> Result {
 }
 
 /// Takes what is ahead of the pointers. None of it can be reached on disk, so that it can be given out again at once.
-fn take_overlay(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
+pub(super) fn take_overlay(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
     let sb = inode.sb();
     let (mut reserved, mut blocks) = (0u64, 0u32);
     state.overlay.take(range, |extent| match extent.state {

@@ -16,6 +16,7 @@
 //! | [`record`] | what the superblock on disk says |
 //! | [`inode`] | reading inodes, and what is kept for each |
 //! | [`map`] | where a file's blocks lie |
+//! | [`direct`] | blocks for direct writes |
 //! | [`inode_write`], [`attributes`] | writing inodes, deleting them; what an inode has beside the VFS's fields |
 //! | [`dir`], [`dir_write`] | names in blocks of entries |
 //! | [`namei`], [`create`] | making, linking, renaming, removing files |
@@ -37,6 +38,7 @@ mod create;
 mod cut;
 mod dir;
 mod dir_write;
+mod direct;
 mod file;
 mod flags;
 mod free;

@@ -35,9 +35,10 @@ use crate::vfs::{
     iomap::{Extent, IomapOperations, Purpose},
     FileSystem,
 };
-use core::marker::PhantomData;
+use core::{marker::PhantomData, ops::Range};
 use kernel::prelude::*;
 use plan::{Place, Planner, Run};
+use write::{Chosen, WriteMap};
 
 /// Where a file system's files lie on disk.
 pub(crate) trait BlockMap: FileSystem {
@@ -77,22 +78,53 @@ impl<T: BlockMap> IomapOperations for ReadMap<T> {
     }
 }
 
-/// A file system's block map as `iomap` wants it, for reading and for writing over blocks that exist.
+/// A file system's block map as `iomap` wants it, for reading and writing.
 pub(crate) struct FileMap<T>(PhantomData<T>);
 
-impl<T: BlockMap> IomapOperations for FileMap<T> {
+impl<T: WriteMap> IomapOperations for FileMap<T> {
     type FS = T;
     const HAS_MAP: bool = true;
 
     fn begin(inode: &Inode<T>, position: u64, len: u64, purpose: Purpose) -> Result<Extent> {
-        let found = extent(inode, position, len)?;
-        // A write that grows the file or fills a hole goes through the page cache, which gives it blocks in time.
+        if purpose.allocate {
+            return new_extent(inode, position, len);
+        }
+        let mut found = extent(inode, position, len)?;
+        // A write that grows the file or fills a hole needs blocks, or has something to do when it ends.
         let grows = position.saturating_add(len) > inode.size();
         if purpose.write && (found.address.is_none() || grows) {
             return Err(ENOTBLK);
         }
+        found.is_dirty = purpose.durable && !T::is_durable(inode);
         Ok(found)
     }
+
+    fn written(inode: &Inode<T>, bytes: Range<u64>) -> Result {
+        T::written(inode, bytes)
+    }
+
+    fn unwritten(inode: &Inode<T>, bytes: Range<u64>) {
+        T::unwritten(inode, bytes);
+    }
+}
+
+/// The extent at `position` for a direct write, with blocks.
+fn new_extent<T: WriteMap>(inode: &Inode<T>, position: u64, len: u64) -> Result<Extent> {
+    let bits = inode.block_bits();
+    let blocks = write::touched(&(position..position.saturating_add(len)), bits);
+    let Chosen { run, fresh } = T::map_direct(inode, blocks)?;
+    let Place::Mapped(disk) = run.place else {
+        return Err(EIO);
+    };
+    Ok(Extent {
+        offset: run.first << bits,
+        len: run.len << bits,
+        address: Some(disk << bits),
+        is_new: fresh,
+        // The file's size may change, which is not on disk when the data is.
+        is_dirty: true,
+        is_merged: true,
+    })
 }
 
 /// The extent at `position`, as it is on disk.

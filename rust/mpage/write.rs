@@ -35,6 +35,22 @@ pub(crate) trait WriteMap: BlockMap {
     /// Changes whenever blocks are taken from the file: what was mapped before is void then.
     fn map_version(inode: &Inode<Self>) -> u64;
 
+    /// Where a direct write to `blocks` may put the first of them, and those that follow it on disk; chooses blocks where
+    /// there are none. Fresh ones read as zeroes until [`written`](Self::written). The inode is locked for writing. Fails
+    /// with `ENOTBLK` where the page cache can do better: when there is no space for all.
+    fn map_direct(inode: &Inode<Self>, blocks: Range<u64>) -> Result<Chosen>;
+
+    /// A direct write has filled `bytes`: the file has them from now on, and reaches so far. The inode is locked for
+    /// writing.
+    fn written(inode: &Inode<Self>, bytes: Range<u64>) -> Result;
+
+    /// A direct write ended before `bytes`: takes back the blocks that were chosen for it. The inode is locked for
+    /// writing.
+    fn unwritten(inode: &Inode<Self>, bytes: Range<u64>);
+
+    /// Whether everything is durable that leads to the file's blocks.
+    fn is_durable(inode: &Inode<Self>) -> bool;
+
     /// Whether the block has a place on disk or space set aside: whether it can hold anything but zeroes.
     fn has_space(inode: &Inode<Self>, block: u64) -> Result<bool>;
 }

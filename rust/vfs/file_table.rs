@@ -6,6 +6,7 @@
 
 use super::{
     dir::DirEmitter,
+    direct::{self, Written},
     file::File,
     file_ops::{Allocation, FileOperations, SyncRange},
     folio::CachedFolio,
@@ -134,7 +135,7 @@ impl<O: FileOperations> FileTable<O> {
                 Some(inode.lock_shared())
             };
             let read = match &locked {
-                Some(_) => iomap::direct_read::<O::Map>(iocb, to),
+                Some(_) => direct::read::<O::Map>(iocb, to),
                 None => return EAGAIN.to_errno() as isize,
             };
             drop(locked);
@@ -206,9 +207,9 @@ impl<O: FileOperations> FileTable<O> {
             let Some(locked) = locked else {
                 return EAGAIN.to_errno() as isize;
             };
-            let written = Self::write_locked(inode, iocb, from);
+            let (written, is_synced) = Self::write_locked(inode, iocb, from);
             drop(locked);
-            if written > 0 {
+            if written > 0 && !is_synced {
                 bindings::rfs_generic_write_sync(iocb, written)
             } else {
                 written
@@ -216,6 +217,8 @@ impl<O: FileOperations> FileTable<O> {
         }
     }
 
+    /// Gives the bytes written or an errno, and whether what was asked to be synced is.
+    ///
     /// # Safety
     ///
     /// The arguments are those of a write call on `inode`, which is locked for writing.
@@ -223,45 +226,38 @@ impl<O: FileOperations> FileTable<O> {
         inode: &Inode<O::FS>,
         iocb: *mut bindings::kiocb,
         from: *mut bindings::iov_iter,
-    ) -> isize {
+    ) -> (isize, bool) {
         // SAFETY: The caller's promise.
         unsafe {
             let allowed = bindings::generic_write_checks(iocb, from);
             if allowed <= 0 {
-                return allowed;
+                return (allowed, false);
             }
             let modified = bindings::kiocb_modified(iocb);
             if modified != 0 {
-                return modified as isize;
+                return (modified as isize, false);
             }
             let (position, size) = (u64::try_from((*iocb).ki_pos).unwrap_or(0), inode.size());
             if position > size {
                 if let Err(error) = O::prepare_extension(inode, size, position) {
-                    return error.to_errno() as isize;
+                    return (error.to_errno() as isize, false);
                 }
             }
             if (*iocb).ki_flags & bindings::IOCB_DIRECT as c_int == 0 {
-                return bindings::generic_perform_write(iocb, from);
+                return (bindings::generic_perform_write(iocb, from), false);
             }
-            let direct = iomap::direct_write::<O::Map>(iocb, from);
-            if direct < 0 && direct != -(bindings::ENOTBLK as isize) {
-                return direct;
-            }
-            let direct = direct.max(0);
+            let direct = match direct::write::<O::Map>(inode, iocb, from) {
+                Written::Over(direct) => return (direct, true),
+                Written::Rest(direct) => direct,
+            };
             if bindings::rfs_iov_iter_count(from) == 0 {
-                return direct;
+                return (direct, true);
             }
-            if (*iocb).ki_flags & bindings::IOCB_NOWAIT as c_int != 0 {
-                return if direct > 0 {
-                    direct
-                } else {
-                    EAGAIN.to_errno() as isize
-                };
-            }
-            // Where the file has no blocks yet the bytes go through the page cache, and out of it at once.
+            // What cannot go past the page cache goes through it, and out of it at once.
             (*iocb).ki_flags &= !(bindings::IOCB_DIRECT as c_int);
             let buffered = bindings::generic_perform_write(iocb, from);
-            bindings::direct_write_fallback(iocb, from, direct, buffered)
+            let written = bindings::direct_write_fallback(iocb, from, direct, buffered);
+            (written, false)
         }
     }
 

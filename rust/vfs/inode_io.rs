@@ -52,7 +52,7 @@ impl<T: FileSystem> Inode<T> {
     }
 
     /// Whether the inode has changed and was not written since; times alone do not count if `data_only`.
-    pub(super) fn is_dirty(&self, data_only: bool) -> bool {
+    pub(crate) fn is_dirty(&self, data_only: bool) -> bool {
         let mask = if data_only {
             bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
         } else {
@@ -132,6 +132,19 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn has_dirty_pages(&self) -> bool {
         // SAFETY: The inode is live.
         unsafe { bindings::rfs_mapping_dirty((*self.as_raw()).i_mapping) }
+    }
+
+    /// Whether the page cache holds any of `bytes`.
+    pub(crate) fn has_pages(&self, bytes: &Range<u64>) -> bool {
+        let last = position(bytes.end.saturating_sub(1));
+        // SAFETY: The inode is live.
+        unsafe {
+            bindings::filemap_range_has_page(
+                (*self.as_raw()).i_mapping,
+                position(bytes.start),
+                last,
+            )
+        }
     }
 
     /// Counts 512-byte sectors that the file takes more, or less.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's `iomap` helpers on a file system's block map: direct I/O, `SEEK_HOLE` and `SEEK_DATA`, FIEMAP,
-//! `bmap` and swap files.
+//! The kernel's `iomap` helpers on a file system's block map: `SEEK_HOLE` and `SEEK_DATA`, FIEMAP, `bmap` and swap files
+//! here, and direct I/O in [`direct`](super::direct).
 //!
 //! C header: [`include/linux/iomap.h`](srctree/include/linux/iomap.h)
 
 use super::{inode::Inode, FileSystem};
 use crate::bindings;
-use core::{marker::PhantomData, ptr};
+use core::{marker::PhantomData, ops::Range};
 use kernel::{error::from_result, prelude::*};
 
 /// What a mapping is asked for.
@@ -21,6 +21,10 @@ pub(crate) struct Purpose {
     pub(crate) nowait: bool,
     /// Only blocks that exist may be written; fail with `EAGAIN` where there is a hole.
     pub(crate) overwrite_only: bool,
+    /// Holes get blocks; otherwise a write that needs some fails with `ENOTBLK`.
+    pub(crate) allocate: bool,
+    /// What is written must be durable when the call returns: [`Extent::is_dirty`] counts.
+    pub(crate) durable: bool,
 }
 
 /// A range of a file and where it lies, in bytes.
@@ -62,6 +66,16 @@ pub(crate) trait IomapOperations {
     ) -> Result {
         Ok(())
     }
+
+    /// A direct write to blocks that [`begin`](Self::begin) allocated has filled `bytes`, which now become part of the
+    /// file. The inode is locked for writing.
+    fn written(_inode: &Inode<Self::FS>, _bytes: Range<u64>) -> Result {
+        Ok(())
+    }
+
+    /// A direct write ended before `bytes`: takes back what [`begin`](Self::begin) allocated there. The inode is locked
+    /// for writing.
+    fn unwritten(_inode: &Inode<Self::FS>, _bytes: Range<u64>) {}
 }
 
 /// For files without blocks of their own.
@@ -89,10 +103,17 @@ impl<T: FileSystem> IomapOperations for LinkMap<T> {
     }
 }
 
-/// The C table of `M`.
-pub(super) struct IomapTable<M>(PhantomData<M>);
+/// Of a table: for everything that allocates nothing.
+pub(super) const PLAIN: u8 = 0;
+/// Of a table: for writes that must be durable when they end.
+pub(super) const DURABLE: u8 = 1;
+/// Of a table: for writes that need blocks.
+pub(super) const ALLOCATE: u8 = 2;
 
-impl<M: IomapOperations> IomapTable<M> {
+/// The C table of `M`, for one of the purposes above.
+pub(super) struct IomapTable<M, const FOR: u8>(PhantomData<M>);
+
+impl<M: IomapOperations, const FOR: u8> IomapTable<M, FOR> {
     pub(super) const OPS: bindings::iomap_ops = bindings::iomap_ops {
         iomap_begin: Some(Self::begin),
         iomap_end: Some(Self::end),
@@ -105,6 +126,8 @@ impl<M: IomapOperations> IomapTable<M> {
             direct: flags & bindings::IOMAP_DIRECT != 0,
             nowait: flags & bindings::IOMAP_NOWAIT != 0,
             overwrite_only: flags & bindings::IOMAP_OVERWRITE_ONLY != 0,
+            allocate: FOR == ALLOCATE,
+            durable: FOR == DURABLE,
         }
     }
 
@@ -173,7 +196,15 @@ pub(super) unsafe fn fiemap<M: IomapOperations>(
     let len = len.min(size.saturating_sub(start.min(size)).max(1));
     let _locked = inode.lock_shared();
     // SAFETY: The caller's promise, and the table fits the inode.
-    unsafe { bindings::iomap_fiemap(inode.as_raw(), info, start, len, &IomapTable::<M>::OPS) }
+    unsafe {
+        bindings::iomap_fiemap(
+            inode.as_raw(),
+            info,
+            start,
+            len,
+            &IomapTable::<M, PLAIN>::OPS,
+        )
+    }
 }
 
 /// `address_space_operations::bmap`.
@@ -186,54 +217,7 @@ pub(super) unsafe fn bmap<M: IomapOperations>(
     block: bindings::sector_t,
 ) -> bindings::sector_t {
     // SAFETY: The caller's promise.
-    unsafe { bindings::iomap_bmap(mapping, block, &IomapTable::<M>::OPS) }
-}
-
-/// Reads past the page cache. Fails as `iomap_dio_rw` does.
-///
-/// # Safety
-///
-/// `iocb` and `to` are those of a read call on a file of `M::FS`.
-pub(super) unsafe fn direct_read<M: IomapOperations>(
-    iocb: *mut bindings::kiocb,
-    to: *mut bindings::iov_iter,
-) -> isize {
-    // SAFETY: The caller's promise; the tables live for ever.
-    unsafe {
-        bindings::iomap_dio_rw(
-            iocb,
-            to,
-            &IomapTable::<M>::OPS,
-            ptr::null(),
-            0,
-            ptr::null_mut(),
-            0,
-        )
-    }
-}
-
-/// Writes past the page cache, where the file has blocks. `ENOTBLK` where it has none: the caller goes on through the
-/// page cache.
-///
-/// # Safety
-///
-/// `iocb` and `from` are those of a write call on a file of `M::FS`, which is locked for writing.
-pub(super) unsafe fn direct_write<M: IomapOperations>(
-    iocb: *mut bindings::kiocb,
-    from: *mut bindings::iov_iter,
-) -> isize {
-    // SAFETY: The caller's promise; the tables live for ever.
-    unsafe {
-        bindings::iomap_dio_rw(
-            iocb,
-            from,
-            &IomapTable::<M>::OPS,
-            ptr::null(),
-            0,
-            ptr::null_mut(),
-            0,
-        )
-    }
+    unsafe { bindings::iomap_bmap(mapping, block, &IomapTable::<M, PLAIN>::OPS) }
 }
 
 /// `SEEK_HOLE` and `SEEK_DATA` from `offset`. The inode is locked, shared.
@@ -246,7 +230,7 @@ pub(super) unsafe fn seek<M: IomapOperations>(
     offset: i64,
     whence: c_int,
 ) -> i64 {
-    let ops = &IomapTable::<M>::OPS;
+    let ops = &IomapTable::<M, PLAIN>::OPS;
     // SAFETY: The table fits the inode.
     unsafe {
         match whence as u32 {

@@ -16,7 +16,7 @@
 //! | [`bio`] | `bio` | I/O on runs of sectors: open → in flight → done |
 //! | [`buffer`] | `buffer_head` | metadata blocks |
 //! | [`task`] | `current` | rights of the caller, the time of day |
-//! | [`iomap`] | `iomap_ops` | direct I/O, SEEK_HOLE/DATA, FIEMAP, swap files |
+//! | [`iomap`], [`direct`] | `iomap_ops` | SEEK_HOLE/DATA, FIEMAP, swap files; direct I/O |
 //!
 //! All `unsafe` of the project is here and in [`bindings`](crate::bindings). A file system built on these modules
 //! needs none.
@@ -44,6 +44,7 @@ pub(crate) mod buffer;
 pub(crate) mod context;
 pub(crate) mod dentry;
 pub(crate) mod dir;
+mod direct;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod file_ops;
