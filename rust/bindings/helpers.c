@@ -153,6 +153,11 @@ void rfs_lock_buffer(struct buffer_head *bh)
 	lock_buffer(bh);
 }
 
+void rfs_clear_buffer_dirty(struct buffer_head *bh)
+{
+	clear_buffer_dirty(bh);
+}
+
 void rfs_set_buffer_uptodate(struct buffer_head *bh)
 {
 	set_buffer_uptodate(bh);

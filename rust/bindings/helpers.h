@@ -62,6 +62,7 @@ struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block
 void rfs_sb_breadahead(struct super_block *sb, sector_t block);
 void rfs_get_bh(struct buffer_head *bh);
 void rfs_lock_buffer(struct buffer_head *bh);
+void rfs_clear_buffer_dirty(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);

@@ -23,6 +23,8 @@ pub(crate) struct Attributes {
     fresh: Atomic<bool>,
     /// The inode was put into its block of the inode table, and nobody has had that written since.
     stored: Atomic<bool>,
+    /// The first sync of the volume that found the directory, if it was made in this mount; else 0.
+    first_sync: Atomic<u64>,
     /// `i_extra_isize`.
     pub(super) extra_isize: u16,
     /// When the file was made, if the inode has room for it.
@@ -50,6 +52,7 @@ impl Attributes {
             deleted: Atomic::new(0),
             fresh: Atomic::new(false),
             stored: Atomic::new(false),
+            first_sync: Atomic::new(0),
             extra_isize,
             created,
         }
@@ -106,6 +109,15 @@ impl Attributes {
 
     pub(super) fn set_fresh(&self, fresh: bool) {
         self.fresh.store(fresh, Relaxed);
+    }
+
+    /// The first sync of the volume that found the directory; 0 if it is older than the mount.
+    pub(super) fn first_sync(&self) -> u64 {
+        self.first_sync.load(Relaxed)
+    }
+
+    pub(super) fn set_first_sync(&self, number: u64) {
+        self.first_sync.store(number, Relaxed);
     }
 
     /// Notes that the inode is in its block of the inode table, which has to be written.

@@ -120,6 +120,10 @@ fn new(dir: &Inode, mode: u16, idmap: IdMap<'_>) -> Result<NewInode<Ext2>> {
     *inode.data_mut().project().attributes =
         Attributes::of(inherited, project, 0, extra_isize, created);
     inode.data().attributes.set_fresh(true);
+    inode
+        .data()
+        .attributes
+        .set_first_sync(volume.held.next_sync());
     inode.set_vfs_flags(flags::to_vfs(inherited), flags::VFS_MASK);
     Ok(inode)
 }

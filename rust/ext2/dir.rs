@@ -66,6 +66,15 @@ impl Hints {
             room_offset: Atomic::new(0),
         }
     }
+
+    /// There may be room in that block: the search for some must not begin behind it. The directory is locked for writing,
+    /// or what is found is too little for once.
+    pub(super) fn may_have_room(&self, index: u64) {
+        if index <= self.room.load(Relaxed) {
+            self.room.store(index, Relaxed);
+            self.room_offset.store(0, Relaxed);
+        }
+    }
 }
 
 /// An entry that was found. It stays where it is while its directory is locked for writing and not added to.

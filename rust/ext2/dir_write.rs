@@ -19,8 +19,11 @@ impl Dir<'_> {
     /// Changes a block of the directory.
     fn change<R>(&self, buffer: &Buffer, apply: impl FnOnce(&mut DirBlockMut<'_>) -> R) -> R {
         self.forget_places();
-        self.inode.change_metadata(buffer, |bytes| {
-            apply(&mut DirBlockMut::new(bytes, self.format))
+        let apply = |bytes: &mut [u8]| apply(&mut DirBlockMut::new(bytes, self.format));
+        let sb = self.inode.sb();
+        sb.with_held(buffer.block(), |is_held| match is_held {
+            true => buffer.change_kept_back(apply),
+            false => self.inode.change_metadata(buffer, apply),
         })
     }
 
@@ -31,8 +34,9 @@ impl Dir<'_> {
         self.inode.mark_dirty();
     }
 
-    /// Enters a name, which is not there and is 1 to 255 bytes long. `ENOSPC`, `EIO`, `EUCLEAN`.
-    pub(super) fn insert(&self, name: &[u8], ino: u32, kind: Kind) -> Result {
+    /// Enters a name, which is not there and is 1 to 255 bytes long. Gives the block in which it stands. `ENOSPC`,
+    /// `EIO`, `EUCLEAN`.
+    pub(super) fn insert(&self, name: &[u8], ino: u32, kind: Kind) -> Result<u64> {
         let (index, buffer, room) = match self.find_room(name.len())? {
             Some(found) => found,
             None => self.append()?,
@@ -42,15 +46,19 @@ impl Dir<'_> {
         hints.room.store(index, Relaxed);
         hints.room_offset.store(offset, Relaxed);
         self.touch();
-        Ok(())
+        Ok(buffer.block())
     }
 
-    /// Room for a name. The search begins where there was some last; what becomes free before that place moves it.
+    /// Room for a name. The search begins where there was some last; what becomes free before that place moves it. Blocks
+    /// that are held back are left out.
     fn find_room(&self, name_len: usize) -> Result<Option<(u64, Buffer, Room)>> {
         let hints = &self.inode.data().hints;
         let first = hints.room.load(Relaxed);
         for index in first..self.blocks() {
             let buffer = self.block(index)?;
+            if self.inode.sb().is_held(buffer.block()) {
+                continue;
+            }
             let from = if index == first {
                 hints.room_offset.load(Relaxed)
             } else {
@@ -90,10 +98,9 @@ impl Dir<'_> {
         self.change(&entry.buffer, |block| {
             block.take_out(entry.before, entry.place.clone())
         });
-        let hints = &self.inode.data().hints;
-        if entry.index <= hints.room.load(Relaxed) {
-            hints.room.store(entry.index, Relaxed);
-            hints.room_offset.store(0, Relaxed);
+        // There is no room in a block that is held back until it is released.
+        if !self.inode.sb().is_held(entry.buffer.block()) {
+            self.inode.data().hints.may_have_room(entry.index);
         }
         self.touch();
     }

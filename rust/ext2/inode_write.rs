@@ -6,7 +6,7 @@
 //! writing.
 
 use super::{
-    commit, cut, file,
+    commit, cut, file, namei,
     inode::{table_place, Node},
     ondisk::{
         self,
@@ -170,6 +170,9 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
         orphan::add(inode)?;
     }
     if why == WriteReason::Background {
+        if inode.is_directory() {
+            namei::settle_names(inode)?;
+        }
         commit::commit(inode, commit::Extents::Ready)?;
         // What has just been sent is committed when the inode's turn comes again.
         if inode.data().map.read().is_on_its_way() {

@@ -20,6 +20,7 @@
 //! | [`inode_write`], [`attributes`] | writing inodes, deleting them; what an inode has beside the VFS's fields |
 //! | [`dir`], [`dir_write`] | names in blocks of entries |
 //! | [`namei`], [`create`] | making, linking, renaming, removing files |
+//! | [`held`] | which of two directory blocks goes first when a name moves |
 //! | [`children`], [`orphan`] | new files that an `fsync` of their directory writes; open files without a name |
 //! | [`attr_block`] | the block of extended attributes |
 //! | [`flags`], [`ioctl`] | the attributes of `chattr(1)`; versions |
@@ -42,6 +43,7 @@ mod direct;
 mod file;
 mod flags;
 mod free;
+mod held;
 mod ialloc;
 mod inode;
 mod inode_write;

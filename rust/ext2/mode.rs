@@ -74,11 +74,15 @@ fn reclaim_orphans(sb: &SuperBlock) {
 /// Makes everything durable that was done before the call. `EIO`, `ENOSPC`, `ENOMEM`.
 pub(super) fn sync(sb: &SuperBlock) -> Result {
     sb.check_live()?;
+    let number = sb.data().held.begin_sync();
     let committed = commit::commit_all(sb);
+    let released = sb.release_held();
     let stored = sb.store_counts();
     // What could be committed becomes durable even if not all could.
     let settled = sb.settle_all();
-    committed.and(stored).and(settled)
+    committed.and(released).and(stored).and(settled)?;
+    sb.data().held.end_sync(number);
+    Ok(())
 }
 
 /// Brings the volume to rest: its superblock says so when everything else is durable. All files are written, and
@@ -89,6 +93,7 @@ pub(super) fn end(sb: &SuperBlock) -> Result {
         return Ok(());
     }
     commit::commit_all(sb)?;
+    sb.release_held()?;
     // Twice: what the first round frees for good changes bitmaps, which the second round writes.
     sb.quiesce()?;
     sb.store_counts()?;

@@ -55,6 +55,7 @@ fn made(dir: &Inode) -> Result {
 
 /// Makes the names of a directory durable but for the device's own cache: the inodes made in it, its blocks, itself.
 pub(super) fn sync(dir: &Inode) -> Result {
+    settle_names(dir)?;
     children::sync(dir)?;
     commit::commit(dir, commit::Extents::All)?;
     dir.sync_metadata()?;
@@ -143,12 +144,21 @@ pub(super) fn rmdir(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
     if !Dir::new(inode).is_empty()? {
         return Err(ENOTEMPTY());
     }
+    settle_names(inode)?;
     let names = Dir::new(dir);
     names.remove(&entry(&names, name, inode)?);
     lost_directory(inode);
     dir.remove_link();
     dir.mark_dirty();
     made(dir)
+}
+
+/// Names that have moved are made durable where they are now, before their directory is deleted or they are exchanged.
+pub(super) fn settle_names(dir: &Inode) -> Result {
+    match dir.sb().has_held() {
+        true => dir.sb().release_held(),
+        false => Ok(()),
+    }
 }
 
 /// Renames: moves, replaces, or exchanges.
@@ -171,7 +181,8 @@ fn same(one: &Inode, other: &Inode) -> bool {
 fn move_entry(what: &Rename<'_, Ext2>) -> Result {
     let (from, to) = (Dir::new(what.from), Dir::new(what.to));
     let (ino, kind_of) = (number(what.inode)?, kind(what.inode)?);
-    entry(&from, what.name, what.inode)?;
+    let sb = what.from.sb();
+    let leaves = entry(&from, what.name, what.inode)?.buffer.block();
     let moves_dir = is_dir(what.inode);
     let parent = match moves_dir && !same(what.from, what.to) {
         true => Some(Dir::new(what.inode).parent()?.0),
@@ -181,17 +192,33 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
         true => Some(create::whiteout(what.from, what.idmap)?),
         false => None,
     };
-    match what.target {
-        Some(target) => {
-            if moves_dir && !Dir::new(target).is_empty()? {
-                return Err(ENOTEMPTY());
-            }
-            to.replace(&entry(&to, what.new_name, target)?, ino, kind_of);
-        }
-        None => to.insert(what.new_name, ino, kind_of)?,
+    if !same(what.from, what.to) {
+        children::note(what.to, what.inode)?;
     }
+    let enters = match what.target {
+        Some(target) => {
+            if moves_dir {
+                if !Dir::new(target).is_empty()? {
+                    return Err(ENOTEMPTY());
+                }
+                settle_names(target)?;
+            }
+            let new = entry(&to, what.new_name, target)?;
+            sb.before_move(leaves, Some(new.buffer.block()))?;
+            to.replace(&new, ino, kind_of);
+            new.buffer.block()
+        }
+        None => {
+            sb.before_move(leaves, None)?;
+            to.insert(what.new_name, ino, kind_of)?
+        }
+    };
     // Entering the new name may have moved what lies around the old one.
-    let old = entry(&from, what.name, what.inode).inspect_err(|_| undo(&to, what))?;
+    let old = entry(&from, what.name, what.inode).and_then(|old| {
+        sb.hold((what.from, old.index, &old.buffer), (what.to, enters))?;
+        Ok(old)
+    });
+    let old = old.inspect_err(|_| undo(&to, what))?;
     match &whiteout {
         Some(whiteout) => from.replace(&old, number(whiteout)?, Kind::CharDevice),
         None => from.remove(&old),
@@ -233,6 +260,7 @@ fn undo(to: &Dir<'_>, what: &Rename<'_, Ext2>) {
 fn exchange(what: &Rename<'_, Ext2>) -> Result {
     let target = what.target.ok_or(ENOENT)?;
     check_project(what.from, target)?;
+    settle_names(what.from)?;
     let (from, to) = (Dir::new(what.from), Dir::new(what.to));
     let one = entry(&from, what.name, what.inode)?;
     let other = entry(&to, what.new_name, target)?;

@@ -158,6 +158,7 @@ impl FileOperations for Directory {
     }
 
     fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
+        namei::settle_names(inode)?;
         children::sync(inode)?;
         file::sync(inode, range)
     }

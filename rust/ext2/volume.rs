@@ -3,6 +3,7 @@
 //! What is kept for a mounted volume, and what happens when it turns out to be damaged.
 
 use super::{
+    held::HeldBlocks,
     ondisk::{
         self,
         error::Corruption,
@@ -55,6 +56,8 @@ pub(crate) struct Volume {
     pub(super) orphans: Orphans,
     /// Numbers of the files that have to be committed.
     pub(super) uncommitted: Pin<KBox<Mutex<KVVec<u32>>>>,
+    /// Directory blocks that are not to be written yet.
+    pub(super) held: Pin<KBox<HeldBlocks>>,
     /// How many lines about damage have been logged.
     reports: Atomic<u32>,
 }
@@ -119,6 +122,7 @@ impl Volume {
             uncommitted: KBox::pin_init(new_mutex!(KVVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
+            held: HeldBlocks::new()?,
             record: Record::new(record, offset)?,
             space: Space::new(&disk, &groups)?,
             shut_down: Atomic::new(false),

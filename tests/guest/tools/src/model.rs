@@ -137,9 +137,6 @@ pub struct FileModel {
     pub chunks: Vec<u32>,
     /// Names under which it may be found. Without `maybe_gone` it must be under one of them.
     pub names: BTreeSet<String>,
-    /// It was renamed, and the names were not made durable since: of two directory blocks the disk may have the one that
-    /// lost it and not the one that got it, and e2fsck then puts it into lost+found.
-    pub renamed: bool,
     /// It may be missing.
     pub maybe_gone: bool,
     /// What it was when it was last made durable; `None` if never.
@@ -190,7 +187,6 @@ impl FileModel {
     fn sync_name(&mut self) {
         self.names = self.name.iter().cloned().collect();
         self.maybe_gone = self.name.is_none();
-        self.renamed = false;
     }
 
     /// Why the file cannot be what is left of it after the power cut; `None` if it can.
@@ -285,7 +281,6 @@ impl Model {
                     self.gone(other);
                 }
                 self.named(*number, name);
-                self.change(*number, |file| file.renamed = true);
             }
             Event::Unlink(number) => self.gone(*number),
             Event::Write(number, first, end, generation) => {

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Order among the blocks of directories: a name that moves from one block to another.
+//!
+//! If the disk had the block that lost a file's name and not the one that got it, a power cut would leave the file
+//! without a name. So the block that loses one is *held back*: it is changed in memory and not dirty, so that nobody
+//! writes it. A *release* makes the new names durable, one flush for all that were collected, and then makes the blocks
+//! held back dirty. It happens when a directory or the volume is synced, when the flusher writes a directory, before a
+//! directory is deleted, and when there are too many blocks to keep track of.
+//!
+//! No block is both held back and one whose new names others wait for: a rename that would make it so releases first.
+//!
+//! # Locks
+//!
+//! `releasing` is held for the length of a release, outside of the maps of the directories. `lists` is inside of the
+//! maps; only buffers are touched under it.
+
+use super::{
+    commit,
+    dir::Dir,
+    inode_write,
+    ondisk::superblock::ROOT_INO,
+    overlay::Found,
+    Inode,
+    SuperBlock, //
+};
+use crate::vfs::{buffer::Buffer, sync::NoFsScope};
+use core::mem;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering::{Acquire, Full, Relaxed, Release},
+            Atomic, //
+        },
+        Mutex,
+    },
+};
+
+/// How many blocks are kept track of before a release. Each pins a page of the device's page cache.
+const MOST: usize = 128;
+
+/// How many directories deep a path is followed that nobody has synced.
+const DEEPEST: u32 = 4096;
+
+/// A block that has lost a name.
+struct Held {
+    buffer: Buffer,
+    /// Its directory.
+    dir: u32,
+    /// Which of its blocks it is.
+    index: u64,
+}
+
+/// What goes through one release.
+struct Batch {
+    held: KVec<Held>,
+    /// Blocks that got a name.
+    news: KVec<u64>,
+    /// The directories of these.
+    dirs: KVec<u32>,
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Self {
+            held: KVec::new(),
+            news: KVec::new(),
+            dirs: KVec::new(),
+        }
+    }
+
+    fn holds(&self, block: u64) -> bool {
+        self.held.iter().any(|held| held.buffer.block() == block)
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.len().max(self.news.len()).max(self.dirs.len()) >= MOST
+    }
+}
+
+/// The batch that is being collected, and the one that is being released.
+struct Lists {
+    next: Batch,
+    current: Batch,
+}
+
+impl Lists {
+    fn holds(&self, block: u64) -> bool {
+        self.next.holds(block) || self.current.holds(block)
+    }
+
+    fn waits_for(&self, block: u64) -> bool {
+        self.next.news.contains(&block) || self.current.news.contains(&block)
+    }
+}
+
+/// The blocks held back on a volume.
+#[pin_data]
+pub(super) struct HeldBlocks {
+    /// Whether there are any, or were until a moment ago.
+    any: Atomic<bool>,
+    #[pin]
+    lists: Mutex<Lists>,
+    #[pin]
+    releasing: Mutex<()>,
+    /// Syncs of the whole volume that were begun.
+    begun: Atomic<u64>,
+    /// The last of them that is done.
+    done: Atomic<u64>,
+}
+
+impl HeldBlocks {
+    /// Nothing is held back. `ENOMEM`.
+    pub(super) fn new() -> Result<Pin<KBox<Self>>> {
+        let lists = Lists {
+            next: Batch::new(),
+            current: Batch::new(),
+        };
+        let held = pin_init!(Self {
+            any: Atomic::new(false),
+            lists <- new_mutex!(lists, "rext2_held"),
+            releasing <- new_mutex!((), "rext2_releasing"),
+            begun: Atomic::new(0),
+            done: Atomic::new(0),
+        });
+        KBox::pin_init(held, GFP_KERNEL)
+    }
+
+    /// The number of the first sync of the volume that will find a directory made now.
+    pub(super) fn next_sync(&self) -> u64 {
+        self.begun.load(Relaxed).wrapping_add(1)
+    }
+
+    /// A sync of the whole volume begins. Gives its number.
+    pub(super) fn begin_sync(&self) -> u64 {
+        self.begun.fetch_add(1u64, Full).wrapping_add(1)
+    }
+
+    /// The sync of that number has made everything durable.
+    pub(super) fn end_sync(&self, number: u64) {
+        if number > self.done.load(Relaxed) {
+            self.done.store(number, Relaxed);
+        }
+    }
+
+    /// Whether the sync of that number, or a later one, has been done.
+    fn has_synced(&self, number: u64) -> bool {
+        number <= self.done.load(Relaxed)
+    }
+}
+
+impl SuperBlock {
+    /// Whether blocks are held back.
+    pub(super) fn has_held(&self) -> bool {
+        self.data().held.any.load(Acquire)
+    }
+
+    /// Whether that block is held back.
+    pub(super) fn is_held(&self, block: u64) -> bool {
+        self.has_held() && self.data().held.lists.lock().holds(block)
+    }
+
+    /// Calls `change`, telling it whether the block is held back, which it stays meanwhile if it is. The directory of
+    /// the block is locked for writing.
+    pub(super) fn with_held<R>(&self, block: u64, change: impl FnOnce(bool) -> R) -> R {
+        if self.has_held() {
+            let lists = self.data().held.lists.lock();
+            if lists.holds(block) {
+                return change(true);
+            }
+        }
+        change(false)
+    }
+
+    /// A name is about to leave block `old`, for `new` if that is known already. Releases what stands in the way. The
+    /// directories are locked for writing. Sleeps; `EIO`, `ENOSPC`.
+    pub(super) fn before_move(&self, old: u64, new: Option<u64>) -> Result {
+        if !self.has_held() || new == Some(old) {
+            return Ok(());
+        }
+        let in_the_way = {
+            let lists = self.data().held.lists.lock();
+            lists.next.is_full()
+                || lists.waits_for(old)
+                || new.is_some_and(|block| lists.holds(block))
+        };
+        match in_the_way {
+            true => self.release_held(),
+            false => Ok(()),
+        }
+    }
+
+    /// A name has been entered in block `new` of `to`, and is about to leave `old`, block `index` of `from`, which is
+    /// held back from now on. Both are locked for writing. `ENOMEM`.
+    pub(super) fn hold(
+        &self,
+        (from, index, old): (&Inode, u64, &Buffer),
+        (to, new): (&Inode, u64),
+    ) -> Result {
+        if old.block() == new {
+            return Ok(());
+        }
+        let (dir, to) = (u32::try_from(from.ino())?, u32::try_from(to.ino())?);
+        // Nothing on disk leads to a block that is ahead of the pointers: it has no name to lose.
+        let block = u32::try_from(index)?;
+        let linked = matches!(from.data().map.read().overlay.find(block), Found::Nothing(_));
+        let _scope = NoFsScope::new();
+        let mut lists = self.data().held.lists.lock();
+        if !lists.next.news.contains(&new) {
+            lists.next.news.push(new, GFP_KERNEL)?;
+        }
+        if !lists.next.dirs.contains(&to) {
+            lists.next.dirs.push(to, GFP_KERNEL)?;
+        }
+        if linked && !lists.next.holds(old.block()) {
+            let held = Held {
+                buffer: old.clone(),
+                dir,
+                index,
+            };
+            lists.next.held.push(held, GFP_KERNEL)?;
+            old.keep_back();
+        }
+        self.data().held.any.store(true, Release);
+        Ok(())
+    }
+
+    /// Makes the new names durable, and lets the blocks that lost them be written. Sleeps; `EIO`, `ENOSPC`: then they
+    /// are written all the same.
+    pub(super) fn release_held(&self) -> Result {
+        let held = &self.data().held;
+        let _releasing = held.releasing.lock();
+        if !self.has_held() {
+            return Ok(());
+        }
+        {
+            let mut lists = held.lists.lock();
+            lists.current = mem::replace(&mut lists.next, Batch::new());
+        }
+        let settled = self
+            .check_live()
+            .and_then(|()| self.settle_new_names())
+            .and_then(|()| self.flush_device());
+        let done = {
+            let mut lists = held.lists.lock();
+            let done = mem::replace(&mut lists.current, Batch::new());
+            for block in done.held.iter() {
+                // One that has lost another name meanwhile waits for the next release.
+                if !lists.next.holds(block.buffer.block()) {
+                    block.buffer.mark_dirty();
+                }
+            }
+            done
+        };
+        for block in done.held.iter() {
+            if let Some(dir) = self.find_inode(block.dir.into()) {
+                self.give_room_back(&dir, block);
+            }
+        }
+        let lists = held.lists.lock();
+        let rest = !lists.next.held.is_empty() || !lists.next.news.is_empty();
+        held.any.store(rest, Release);
+        settled
+    }
+
+    /// `fsync` of a directory has to write a block that is not held back any more, and names may be entered there.
+    fn give_room_back(&self, dir: &Inode, block: &Held) {
+        let lists = self.data().held.lists.lock();
+        if !lists.holds(block.buffer.block()) {
+            dir.change_metadata(&block.buffer, |_| ());
+        }
+        drop(lists);
+        dir.data().hints.may_have_room(block.index);
+    }
+
+    /// Writes the directories that got names, and what leads to them.
+    fn settle_new_names(&self) -> Result {
+        let next = |index: usize| {
+            let lists = self.data().held.lists.lock();
+            lists.current.dirs.get(index).copied()
+        };
+        let mut index = 0;
+        while let Some(dir) = next(index) {
+            self.settle_path(dir)?;
+            index = index.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Writes a directory, and those above it up to one that was there when the volume was synced last.
+    fn settle_path(&self, dir: u32) -> Result {
+        let mut ino = dir;
+        for _ in 0..DEEPEST {
+            let Some(dir) = self.find_inode(ino.into()).filter(|dir| dir.links() != 0) else {
+                // One that left memory was stored before.
+                return inode_write::write_table(self, core::iter::once(ino));
+            };
+            commit::commit(&dir, commit::Extents::All)?;
+            dir.sync_metadata()?;
+            inode_write::store(&dir)?;
+            inode_write::write_table(self, core::iter::once(ino))?;
+            let born = dir.data().attributes.first_sync();
+            if ino == ROOT_INO || self.data().held.has_synced(born) {
+                return Ok(());
+            }
+            (_, ino) = Dir::new(&dir).parent()?;
+        }
+        Ok(())
+    }
+}
