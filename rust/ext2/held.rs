@@ -205,7 +205,10 @@ impl SuperBlock {
         let (dir, to) = (u32::try_from(from.ino())?, u32::try_from(to.ino())?);
         // Nothing on disk leads to a block that is ahead of the pointers: it has no name to lose.
         let block = u32::try_from(index)?;
-        let linked = matches!(from.data().map.read().overlay.find(block), Found::Nothing(_));
+        let linked = matches!(
+            from.data().map.read().overlay.find(block),
+            Found::Nothing(_)
+        );
         let _scope = NoFsScope::new();
         let mut lists = self.data().held.lists.lock();
         if !lists.next.news.contains(&new) {

@@ -6,8 +6,9 @@
 //! writing.
 
 use super::{
-    commit, cut, file, namei,
+    commit, cut, file,
     inode::{table_place, Node},
+    namei,
     ondisk::{
         self,
         inode::{Kind, MAP_SIZE},

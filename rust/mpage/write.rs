@@ -66,6 +66,8 @@ pub(crate) struct Chosen {
 
 /// The blocks of a range of bytes, those that it only touches included.
 pub(super) fn touched(bytes: &Range<u64>, bits: u32) -> Range<u64> {
+    // Below 64, as the compiler can see.
+    let bits = bits & 63;
     let mask = (1u64 << bits).saturating_sub(1);
     bytes.start >> bits..bytes.end.saturating_add(mask) >> bits
 }

@@ -109,7 +109,7 @@ full() {
 	local before bytes
 	before=$(stat -f -c %f m)
 	bytes=$(direct_fill m/full "$1")
-	((bytes >= before * $(stat -f -c %s m) / 100 * 97)) || fail "$bytes bytes fit into $before blocks"
+	((bytes >= before * $(stat -f -c %s m) * 97 / 100)) || fail "$bytes bytes fit into $before blocks"
 	drop_caches
 	python3 -c '
 import sys

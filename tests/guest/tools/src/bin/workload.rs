@@ -308,9 +308,7 @@ fn check(dir: &str, journal: &str, mark: u32) -> Result<()> {
         if file.maybe_gone {
             continue;
         }
-        let there = found
-            .iter()
-            .filter(|(name, _)| file.names.contains(*name));
+        let there = found.iter().filter(|(name, _)| file.names.contains(*name));
         let refused: Vec<Option<String>> = there
             .map(|(name, bytes)| {
                 Some(format!(
