@@ -112,7 +112,7 @@ fn begin<T: WriteMap>(
     let blocks = touched(&(pos..end), inode.block_bits());
     T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
     if !folio.is_uptodate() {
-        fill_edges(inode, &folio.locked(), &(pos..end))?;
+        fill_edges(inode, &folio, &(pos..end))?;
     }
     Ok(folio)
 }
@@ -187,7 +187,7 @@ pub(crate) fn write_end<T: WriteMap>(
 ) -> u64 {
     let bits = inode.block_bits();
     let taken = if copied < len {
-        whole_blocks(&folio.locked(), pos, copied, bits)
+        whole_blocks(&folio, pos, copied, bits)
     } else {
         copied
     };
@@ -195,16 +195,15 @@ pub(crate) fn write_end<T: WriteMap>(
         return 0;
     }
     let end = pos.saturating_add(taken);
-    let locked = folio.locked();
     if !folio.is_uptodate() {
-        let blocks = in_folio(&locked, &touched(&(pos..end), bits), bits);
+        let blocks = in_folio(&folio, &touched(&(pos..end), bits), bits);
         match blocks.start == 0 && u64::from(blocks.end) >= folio.size() >> bits {
-            true => locked.set_uptodate(),
-            false => note_uptodate(&locked, blocks, bits),
+            true => folio.set_uptodate(),
+            false => note_uptodate(&folio, blocks, bits),
         }
     }
     let start = folio.pos();
-    locked.set_dirty(pos.saturating_sub(start)..end.saturating_sub(start), bits);
+    folio.set_dirty(pos.saturating_sub(start)..end.saturating_sub(start), bits);
     let old_size = inode.size();
     let grown = end > old_size;
     if grown {
@@ -264,16 +263,15 @@ fn zero_block<T: WriteMap>(inode: &Inode<T>, bytes: Range<u64>) -> Result {
     let len = bytes.end.saturating_sub(bytes.start);
     let folio = write_begin(inode, bytes.start, len, false)?;
     let start = bytes.start.saturating_sub(folio.pos());
-    let locked = folio.locked();
-    locked.zero(start..start.saturating_add(len));
+    folio.zero(start..start.saturating_add(len));
     if !folio.is_uptodate() {
         let blocks = in_folio(
-            &locked,
+            &folio,
             &touched(&bytes, inode.block_bits()),
             inode.block_bits(),
         );
-        note_uptodate(&locked, blocks, inode.block_bits());
+        note_uptodate(&folio, blocks, inode.block_bits());
     }
-    locked.set_dirty(start..start.saturating_add(len), inode.block_bits());
+    folio.set_dirty(start..start.saturating_add(len), inode.block_bits());
     Ok(())
 }

@@ -191,7 +191,7 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
 
     unsafe extern "C" fn invalidate_folio(folio: *mut bindings::folio, offset: usize, len: usize) {
         // SAFETY: "Callback pointer"; the folio is locked by the caller, who keeps the lock.
-        let folio = core::mem::ManuallyDrop::new(unsafe { LockedFolio::from_raw(folio) });
+        let folio = unsafe { LockedFolio::lent(folio) };
         if offset == 0 && len as u64 >= folio.size() {
             folio.drop_state();
         } else if folio.is_dirty() {
@@ -207,7 +207,7 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
 
     unsafe extern "C" fn release_folio(folio: *mut bindings::folio, _gfp: bindings::gfp_t) -> bool {
         // SAFETY: "Callback pointer"; the folio is locked by the caller, who keeps the lock.
-        let folio = core::mem::ManuallyDrop::new(unsafe { LockedFolio::from_raw(folio) });
+        let folio = unsafe { LockedFolio::lent(folio) };
         if folio.is_dirty() {
             return false;
         }
@@ -221,7 +221,7 @@ impl<O: AddressSpaceOperations> AopsTable<O> {
         count: usize,
     ) -> bool {
         // SAFETY: "Callback pointer"; the folio is locked by the caller, who keeps the lock.
-        let folio = core::mem::ManuallyDrop::new(unsafe { LockedFolio::from_raw(folio) });
+        let folio = unsafe { LockedFolio::lent(folio) };
         let Some(state) = folio.state() else {
             return false;
         };

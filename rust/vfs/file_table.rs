@@ -369,9 +369,8 @@ impl<O: FileOperations> FileTable<O> {
         {
             return Err(EFAULT);
         }
-        let locked = cached.locked();
-        O::page_mkwrite(inode, &locked)?;
-        locked.wait_stable();
+        O::page_mkwrite(inode, &cached)?;
+        cached.wait_stable();
         cached.leave_locked();
         Ok(())
     }

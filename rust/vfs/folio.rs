@@ -12,8 +12,16 @@
 
 use super::{block_state::BlockState, sync::NoFsScope};
 use crate::bindings;
-use core::{mem, ops::Deref, ops::Range};
-use kernel::{prelude::*, types::Opaque};
+use core::{
+    mem,
+    ops::{Deref, Range},
+    ptr::NonNull,
+};
+use kernel::{
+    prelude::*,
+    sync::aref::{ARef, AlwaysRefCounted},
+    types::Opaque,
+};
 
 /// A folio that somebody keeps alive: a lock, a bio or the VFS during a callback.
 #[repr(transparent)]
@@ -23,6 +31,19 @@ pub(crate) struct Folio(Opaque<bindings::folio>);
 unsafe impl Send for Folio {}
 // SAFETY: As above.
 unsafe impl Sync for Folio {}
+
+// SAFETY: `folio_get` and `folio_put` count references.
+unsafe impl AlwaysRefCounted for Folio {
+    fn inc_ref(&self) {
+        // SAFETY: A shared reference exists, so the count is not zero.
+        unsafe { bindings::rfs_folio_get(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller gives up one reference.
+        unsafe { bindings::rfs_folio_put(obj.as_ptr().cast()) };
+    }
+}
 
 /// Bit of `folio->flags` that says the folio spans several pages.
 const HEAD: u32 = bindings::pageflags_PG_head;
@@ -87,20 +108,6 @@ impl Folio {
         u32::from(unsafe { (*(*self.mapping()).host).i_blkbits }) & 31
     }
 
-    /// Zeroes what the folio, which is under read, holds past the end of the file: a mapping would show it.
-    pub(super) fn zero_past_end(&self) {
-        // SAFETY: A folio under read has a mapping with a host; its size is read in one piece. The folio is locked, so
-        // that nobody else changes its bytes.
-        unsafe {
-            let size = (&raw const (*(*self.mapping()).host).i_size).read_volatile() as u64;
-            let from = size.saturating_sub(self.pos());
-            if from < self.size() {
-                let len = self.size().wrapping_sub(from);
-                bindings::rfs_folio_zero_range(self.as_raw(), from as usize, len as usize);
-            }
-        }
-    }
-
     /// Whether all its bytes are what the file holds.
     pub(crate) fn is_uptodate(&self) -> bool {
         self.flags() & (1 << bindings::pageflags_PG_uptodate) != 0
@@ -125,46 +132,6 @@ impl Folio {
             private.cast::<BlockState>().as_ref()
         }
     }
-
-    /// Ends a read of the whole folio and unlocks it.
-    ///
-    /// # Safety
-    ///
-    /// The folio is under read (state 2), and this is the end of its last piece.
-    pub(super) unsafe fn end_read(&self, ok: bool) {
-        // SAFETY: The caller's promise.
-        unsafe { bindings::folio_end_read(self.as_raw(), ok) };
-    }
-
-    /// Ends writeback.
-    ///
-    /// # Safety
-    ///
-    /// The folio is under writeback (state 3), and this is the end of its last piece.
-    pub(super) unsafe fn end_writeback(&self) {
-        // SAFETY: The caller's promise.
-        unsafe { bindings::folio_end_writeback(self.as_raw()) };
-    }
-
-    /// Ends `bytes` of writeback, and with the last ones the writeback.
-    ///
-    /// # Safety
-    ///
-    /// The folio is under writeback (state 3), and a piece of it has ended that was counted in its record, or was its
-    /// only one.
-    pub(super) unsafe fn end_write_piece(&self, bytes: u32) {
-        // A folio that was given away whole may have got a record since: then nothing is counted there.
-        if self.state().is_none_or(|state| state.end_write(bytes)) {
-            // SAFETY: The caller's promise; it was the last piece.
-            unsafe { self.end_writeback() };
-        }
-    }
-
-    /// Notes an error of the file's data, to be told once to everybody who syncs it.
-    pub(super) fn set_mapping_error(&self, error: Error) {
-        // SAFETY: A folio under I/O has a mapping.
-        unsafe { bindings::rfs_mapping_set_error(self.mapping(), error.to_errno()) };
-    }
 }
 
 /// A locked folio. Dropping it unlocks it.
@@ -188,6 +155,16 @@ impl<'a> LockedFolio<'a> {
     pub(super) unsafe fn from_raw(raw: *mut bindings::folio) -> Self {
         // SAFETY: The caller's promise.
         Self(unsafe { Folio::from_raw(raw) })
+    }
+
+    /// A folio that somebody else has locked, who keeps the lock: dropping it does nothing.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is a page cache folio that stays locked and alive for `'a`.
+    pub(super) unsafe fn lent(raw: *mut bindings::folio) -> mem::ManuallyDrop<Self> {
+        // SAFETY: The caller's promise; what is never dropped does not unlock.
+        mem::ManuallyDrop::new(unsafe { Self::from_raw(raw) })
     }
 
     /// Fills `range` (bytes of the folio) with zeroes.
@@ -282,23 +259,20 @@ impl<'a> LockedFolio<'a> {
         }
     }
 
-    /// Gives the folio to a bio: the bio's end, through [`Folio::end_read`], unlocks it.
-    pub(super) fn into_reading(self) -> &'a Folio {
-        let folio = self.0;
-        mem::forget(self);
-        folio
-    }
-
     /// Ends the read of a folio that needs no I/O, or no more: unlocks it, up to date if `ok`.
     pub(crate) fn finish_read(self, ok: bool) {
-        let folio = self.into_reading();
         // SAFETY: The folio was locked for reading, and no piece of it is in flight.
-        unsafe { folio.end_read(ok) };
+        unsafe { self.leave().end_read(ok) };
     }
 
-    /// Leaves the folio to its pieces in flight: the last of them unlocks it.
+    /// Leaves the folio to its pieces in flight: the end of the last of them, through [`Folio::end_read`], unlocks it.
     pub(crate) fn leave_to_io(self) {
-        mem::forget(self);
+        self.leave();
+    }
+
+    /// Leaves the folio locked: somebody else unlocks it.
+    fn leave(self) -> &'a Folio {
+        mem::ManuallyDrop::new(self).0
     }
 }
 
@@ -309,9 +283,14 @@ impl Drop for LockedFolio<'_> {
     }
 }
 
-/// A locked folio with a reference of its own, as writes to the page cache hold it.
+/// A locked folio with a reference of its own, as writes to the page cache hold it. Dropping it unlocks the folio and
+/// gives up the reference.
 #[must_use = "the folio is unlocked and given up when it is dropped"]
-pub(crate) struct CachedFolio(&'static Folio);
+pub(crate) struct CachedFolio {
+    /// The first field: the lock goes before the reference that keeps the folio alive.
+    lock: LockedFolio<'static>,
+    reference: ARef<Folio>,
+}
 
 impl CachedFolio {
     /// Takes over a lock and a reference.
@@ -320,8 +299,14 @@ impl CachedFolio {
     ///
     /// `raw` is a page cache folio that the caller has locked and references, and gives both to us.
     pub(super) unsafe fn from_raw(raw: *mut bindings::folio) -> Self {
-        // SAFETY: The caller's promise; the reference keeps the folio as long as `self` exists.
-        Self(unsafe { Folio::from_raw(raw) })
+        // SAFETY: The caller's promise; a folio is not null. The reference keeps it for as long as `lock` exists, which
+        // leaves `self` in the methods below only.
+        unsafe {
+            Self {
+                lock: LockedFolio::from_raw(raw),
+                reference: ARef::from_raw(NonNull::new_unchecked(raw.cast())),
+            }
+        }
     }
 
     /// The folio that holds byte `pos` of the file, made if it is not in the cache, and then of up to `len` bytes.
@@ -341,40 +326,22 @@ impl CachedFolio {
         }
     }
 
-    /// The lock alone, without the right to give it up.
-    pub(crate) fn locked(&self) -> mem::ManuallyDrop<LockedFolio<'_>> {
-        mem::ManuallyDrop::new(LockedFolio(self.0))
-    }
-
     /// Gives up the reference, and leaves the folio locked: somebody else references it, and unlocks it.
     pub(super) fn leave_locked(self) {
-        let raw = self.into_raw();
-        // SAFETY: The reference is ours.
-        unsafe { bindings::rfs_folio_put(raw) };
+        self.lock.leave();
     }
 
     /// Gives lock and reference to the VFS.
     pub(super) fn into_raw(self) -> *mut bindings::folio {
-        let raw = self.0.as_raw();
-        mem::forget(self);
-        raw
+        self.lock.leave();
+        ARef::into_raw(self.reference).as_ptr().cast()
     }
 }
 
 impl Deref for CachedFolio {
-    type Target = Folio;
+    type Target = LockedFolio<'static>;
 
-    fn deref(&self) -> &Folio {
-        self.0
-    }
-}
-
-impl Drop for CachedFolio {
-    fn drop(&mut self) {
-        // SAFETY: Lock and reference are ours.
-        unsafe {
-            bindings::folio_unlock(self.0.as_raw());
-            bindings::rfs_folio_put(self.0.as_raw());
-        }
+    fn deref(&self) -> &LockedFolio<'static> {
+        &self.lock
     }
 }

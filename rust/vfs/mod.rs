@@ -51,6 +51,7 @@ pub(crate) mod file_ops;
 mod file_table;
 pub(crate) mod fileattr;
 pub(crate) mod folio;
+mod folio_end;
 pub(crate) mod fs_type;
 pub(crate) mod idmap;
 pub(crate) mod inode;
