@@ -30,6 +30,11 @@ def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
     return b"".join(parts)
 
 
+def directory(name: str) -> bytes:
+    """An archive's member for a directory; to be put before a whole archive."""
+    return entry(name, stat.S_IFDIR | 0o755)
+
+
 def module_name(path: str) -> str:
     """The name by which the kernel knows the module in `path`."""
     return Path(path).name.split(".", 1)[0].replace("-", "_")
@@ -56,11 +61,11 @@ def load_order(modules_dep: str, wanted: tuple[str, ...], builtin: set[str]) -> 
     return order
 
 
-def build(modules: Path, busybox: Path, init: Path) -> bytes:
-    """The archive, from a directory /lib/modules/VERSION on which depmod was run."""
+def build(modules: Path, busybox: Path, init: Path, wanted: tuple[str, ...]) -> bytes:
+    """The archive, from a directory /lib/modules/VERSION on which depmod was run; with `wanted` modules in it."""
     builtin_list = modules / "modules.builtin"
     builtin = {module_name(line) for line in builtin_list.read_text().split()} if builtin_list.exists() else set()
-    order = load_order((modules / "modules.dep").read_text(), ROOT_MODULES, builtin)
+    order = load_order((modules / "modules.dep").read_text(), wanted, builtin)
     files = {
         "init": (0o755, init.read_bytes()),
         "bin/busybox": (0o755, busybox.read_bytes()),
@@ -69,7 +74,7 @@ def build(modules: Path, busybox: Path, init: Path) -> bytes:
     for path in order:
         data = (modules / path).read_bytes()
         files[f"modules/{module_name(path)}.ko"] = (0o644, lzma.decompress(data) if path.endswith(".xz") else data)
-    directories = b"".join(entry(name, stat.S_IFDIR | 0o755) for name in ("bin", "dev", "modules", "job"))
+    directories = b"".join(directory(name) for name in ("bin", "dev", "modules", "job"))
     return directories + entry("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)) + archive(files)
 
 
@@ -80,7 +85,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, required=True, help="the script that becomes /init")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    options.out.write_bytes(build(options.modules, options.busybox, options.init))
+    options.out.write_bytes(build(options.modules, options.busybox, options.init, ROOT_MODULES))
 
 
 if __name__ == "__main__":
