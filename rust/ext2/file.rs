@@ -14,6 +14,7 @@ use crate::{
         buffer::Buffer,
         errno::EOPNOTSUPP,
         file_ops::{Allocation, SyncRange},
+        task,
         ticket::Ticket,
     },
 };
@@ -119,7 +120,7 @@ pub(super) fn allocate(inode: &Inode, how: Allocation, bytes: Range<u64>) -> Res
             if keep_size && bytes.end > size.max(block_end(inode, size)) {
                 return Err(EOPNOTSUPP());
             }
-            fill_holes(inode, &bytes)?;
+            fill(inode, &bytes)?;
             grow(inode, bytes.end, keep_size)
         }
         Allocation::PunchHole => punch(inode, &bytes),
@@ -128,7 +129,7 @@ pub(super) fn allocate(inode: &Inode, how: Allocation, bytes: Range<u64>) -> Res
                 return Err(EOPNOTSUPP());
             }
             punch(inode, &(bytes.start.min(size)..bytes.end.min(size)))?;
-            fill_holes(inode, &bytes)?;
+            fill(inode, &bytes)?;
             grow(inode, bytes.end, keep_size)
         }
     }
@@ -169,7 +170,16 @@ fn punch(inode: &Inode, bytes: &Range<u64>) -> Result {
     Ok(())
 }
 
-/// Gives blocks, zeroed on disk, to the holes in `bytes`.
+/// Gives blocks, zeroed on disk, to the holes in `bytes`. If that fails half-way, no block past the file's end stays.
+fn fill(inode: &Inode, bytes: &Range<u64>) -> Result {
+    let filled = fill_holes(inode, bytes);
+    if filled.is_err() {
+        cut::take(inode, blocks_up(inode, inode.size())..u32::MAX)?;
+    }
+    filled
+}
+
+/// The same, and leaves what it came to. `EINTR` if the task is being killed.
 fn fill_holes(inode: &Inode, bytes: &Range<u64>) -> Result {
     let bits = inode.block_bits();
     // What is dirty gets its blocks the usual way; after this nothing in the range is on its way to the disk.
@@ -181,6 +191,9 @@ fn fill_holes(inode: &Inode, bytes: &Range<u64>) -> Result {
     }
     let mut block = range.start;
     while block < range.end {
+        if task::is_dying() {
+            return Err(EINTR);
+        }
         block = fill_hole(inode, block..range.end)?;
     }
     Ok(())

@@ -89,6 +89,9 @@ mapped() {
 	past_end written 100 'pwrite -S 4 0 100' fsync 'mmap 0 4096' 'mwrite -S 5 0 4096' 'pwrite -S 0 9000 10'
 	past_end synced 100 'pwrite -S 4 0 100' 'mmap 0 4096' 'mwrite -S 5 0 4096' 'msync -s' fsync 'truncate 4000'
 	past_end again 1500 'pwrite -S 4 0 1500' 'mmap 0 4096' 'mwrite -S 5 0 4096' fsync 'mwrite -S 5 0 4096' 'pwrite -S 0 1500 10' 'pwrite -S 0 4000 10'
+	past_end allocated 100 'pwrite -S 4 0 100' fsync 'mmap 0 4096' 'mwrite -S 5 0 4096' 'falloc 0 9000'
+	past_end allocated-far 100 'pwrite -S 4 0 100' fsync 'mmap 0 4096' 'mwrite -S 5 0 4096' 'falloc 9000 1000'
+	past_end zeroed 100 'pwrite -S 4 0 100' fsync 'mmap 0 4096' 'mwrite -S 5 0 4096' 'fzero 3000 9000'
 	past_end after-cut 10001 'pwrite -S 5 0 64k' 'mmap 0 64k' 'mwrite -S 5 0 64k' 'truncate 10001' 'mwrite -S 5 8192 3000' 'truncate 64k'
 	twice hole 'truncate 1m' 'mmap 0 1m' 'mwrite -S 6 300000 10' 'mwrite -S 7 0 1' 'msync -s'
 	twice hole-later 'truncate 1m' 'mmap 0 1m' 'mwrite -S 8 300000 10' 'pwrite -S 9 300005 10' 'mwrite -S 10 300010 3'
@@ -138,6 +141,23 @@ allocates() {
 	xfs_io -f -c 'pwrite -S 10 0 1m' -c 'fpunch 100k 200k' -c 'fpunch 500001 100' -c 'fpunch 900k 50k' -c 'fpunch 1000k 24k' -c 'truncate 1100k' ref/zeroed > out
 }
 test_fallocate() { each_size allocates; }
+
+# A fallocate that fails, or is killed, leaves the file its size and no block past its end.
+test_fallocate_that_fails() {
+	local size before
+	for size in 1024 4096; do
+		fresh "$size"
+		xfs_io -f -c 'pwrite -S 1 0 10000' -c fsync m/f > out
+		before=$(stat -c '%s %b' m/f)
+		fails_with 'No space left' fallocate -l 2G m/f
+		fails_with 'File too large' bash -c 'trap "" XFSZ; ulimit -f 100; fallocate -l 10M m/f'
+		timeout -s KILL 0.3 fallocate -l 700M m/killed || true
+		same "$before" "$(stat -c '%s %b' m/f)" "size and sectors after fallocate failed"
+		xfs_io -f -c 'falloc 0 1m' m/f > out || fail "fallocate after it failed"
+		umount m
+		fsck_clean "$DISK1"
+	done
+}
 
 # Blocks given by fallocate hold zeroes, whatever they held before.
 test_allocated_blocks_are_zeroes() {
