@@ -102,7 +102,7 @@ class Session:
 def chosen(options: argparse.Namespace, known: dict[str, Result]) -> list[str]:
     """What this run is to run, before what it need not repeat."""
     tree = choice.Tree(options.tree / "tests")
-    default = [name for name, result in known.items() if result.verdict != "notrun"]
+    default = choice.words(here / "core.txt") + [name for name, result in known.items() if result.verdict != "notrun"]
     tests = choice.choose(tree, options.patterns, options.group, options.from_lists, default)
     return choice.leave_out(tree, tests, options.exclude_group, options.exclude_lists)
 
