@@ -47,6 +47,8 @@ impl AttributeOperations for CommonAttributes {
         inode.sb().check_live()?;
         if let Some(size) = change.size().filter(|size| *size != inode.size()) {
             file::truncate(inode, size)?;
+            // Of ftruncate(2) alone the VFS says that the times change.
+            inode.set_modified_now();
         }
         change.apply();
         match inode.is_sync() {
