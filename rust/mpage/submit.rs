@@ -29,6 +29,17 @@ pub(super) fn segments_for(bytes: u64) -> u32 {
         .saturating_add(2)
 }
 
+/// Segments for a bio into which `piece` bytes go, and then up to `rest` bytes in pieces that are likely as large: a
+/// bio of few segments costs less, and one that reads grows if that is wrong.
+fn segments_for_read(piece: u64, rest: u64) -> u32 {
+    match rest.checked_div(piece) {
+        Some(0) | None => 1,
+        Some(more) => u32::try_from(more)
+            .unwrap_or(MAX_SEGMENTS)
+            .saturating_add(2),
+    }
+}
+
 /// The bio being built for a window of reads.
 pub(super) struct ReadBio<'a, T> {
     inode: &'a Inode<T>,
@@ -49,8 +60,8 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         }
     }
 
-    /// Appends `range` (bytes) of a folio; the first of them lies at `sector`, and `expected` bytes may follow it in
-    /// the same bio. `false` if the open bio turned out to be full: it has been sent and a new one begun.
+    /// Appends `range` (bytes) of a folio; the first of them lies at `sector`, and up to `expected` bytes from there on
+    /// can come into the same bio. `false` if the open bio turned out to be full: it has been sent and a new one begun.
     pub(super) fn append(
         &mut self,
         folio: &LockedFolio<'_>,
@@ -64,11 +75,14 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
             }
         }
         let fresh = self.open.is_none();
-        self.send(Reason::Full);
+        if !fresh {
+            self.send(Reason::Full);
+        }
+        let piece = range.end.saturating_sub(range.start);
         let segments = if self.scattered {
             1
         } else {
-            segments_for(expected)
+            segments_for_read(piece, expected.saturating_sub(piece))
         };
         let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
         // An empty bio has room for one piece.

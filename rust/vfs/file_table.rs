@@ -77,6 +77,13 @@ impl<O: FileOperations> FileTable<O> {
             (true, false) => Some(bindings::generic_file_readonly_mmap_prepare),
             _ => None,
         },
+        // A mapping that is aligned as the file is: a large folio is mapped in one go.
+        #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+        get_unmapped_area: if O::HAS_DATA {
+            Some(bindings::thp_get_unmapped_area)
+        } else {
+            None
+        },
         open: if O::HAS_DATA { Some(Self::open) } else { None },
         fsync: if O::HAS_SYNC { Some(Self::fsync) } else { None },
         fallocate: if O::HAS_ALLOCATE {
