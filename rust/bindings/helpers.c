@@ -320,10 +320,22 @@ struct folio *rfs_readahead_folio(struct readahead_control *rac)
 
 void rfs_bio_for_each_folio(struct bio *bio, rfs_folio_fn fn, void *context)
 {
-	struct folio_iter fi;
+	for (unsigned short i = 0; i < bio->bi_vcnt; i++) {
+		const struct bio_vec *segment = &bio->bi_io_vec[i];
+		struct folio *folio = page_folio(segment->bv_page), *next;
+		size_t offset = segment->bv_offset + PAGE_SIZE * folio_page_idx(folio, segment->bv_page);
+		size_t left = segment->bv_len, len;
 
-	bio_for_each_folio_all(fi, bio)
-		fn(fi.folio, fi.offset, fi.length, context);
+		/* Most segments lie in one folio, which is no longer ours when its piece has ended. */
+		while ((len = folio_size(folio) - offset) < left) {
+			next = folio_next(folio);
+			fn(folio, offset, len, context);
+			folio = next;
+			offset = 0;
+			left -= len;
+		}
+		fn(folio, offset, left, context);
+	}
 }
 
 size_t rfs_iov_iter_count(const struct iov_iter *iter)

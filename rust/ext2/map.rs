@@ -9,7 +9,7 @@ use super::{
         raw::le32,
     },
     overlay::Found,
-    runs::{Hit, Known},
+    runs::{Hit, Missed},
     state::{MapState, State},
     volume::Place,
     Ext2, Inode, SuperBlock,
@@ -17,38 +17,54 @@ use super::{
 use crate::{
     mpage::{
         plan::{self, Run},
+        queue::RunQueue,
         BlockMap,
     },
     vfs::buffer::Buffer,
 };
+use core::slice;
 use kernel::prelude::*;
 
 impl BlockMap for Ext2 {
     fn map(inode: &Inode, first: u64, max: u64) -> Result<Run> {
-        let node = inode.data();
-        let block = u32::try_from(first).map_err(|_| EFBIG)?;
-        if block < path::DIRECT {
-            return look_up(inode, &node.map.read(), first, max);
-        }
-        match node.runs.find(block) {
-            Hit::Run(run) => Ok(run),
-            // Whether more has to be read matters only to who goes on after the run.
-            Hit::LastOfLeaf(run) if max <= run.len => Ok(run),
-            Hit::LastOfLeaf(run) => {
-                let state = node.map.read();
-                let boundary = Walk::new(inode).needs_read(&state.pointers, run.end());
-                Ok(Run { boundary, ..run })
-            }
-            Hit::Miss { epoch, scattered } => find(inode, block, max, epoch, scattered),
-        }
+        map(inode, first, max, None)
+    }
+
+    fn map_for_read(inode: &Inode, first: u64, max: u64, rest: &mut RunQueue) -> Result<Run> {
+        map(inode, first, max, Some(rest))
     }
 }
 
-/// How many runs are looked up at once, if they are wanted: a file in many pieces is not walked anew for each.
-const AT_ONCE: usize = 32;
+#[inline]
+fn map(inode: &Inode, first: u64, max: u64, rest: Option<&mut RunQueue>) -> Result<Run> {
+    let node = inode.data();
+    let block = u32::try_from(first).map_err(|_| EFBIG)?;
+    if block < path::DIRECT {
+        return look_up(inode, &node.map.read(), first, max);
+    }
+    match node.runs.find(block) {
+        Hit::Run(run) => Ok(run),
+        // Whether more has to be read matters only to who goes on after the run.
+        Hit::LastOfLeaf(run) if max <= run.len => Ok(run),
+        Hit::LastOfLeaf(run) => {
+            let state = node.map.read();
+            let boundary = Walk::new(inode).needs_read(&state.pointers, run.end());
+            Ok(Run { boundary, ..run })
+        }
+        Hit::Miss(missed) => find(inode, block, max, missed, rest),
+    }
+}
 
-/// Looks up the run from `block` on and keeps it, and some of those behind it.
-fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Result<Run> {
+/// Looks up the run from `block` on, and those behind it in the same pointer block as far as they are wanted: a file in
+/// many pieces is not walked anew for each. They are kept, and those behind the first put into `rest`.
+#[inline(never)]
+fn find(
+    inode: &Inode,
+    block: u32,
+    max: u64,
+    missed: Missed,
+    rest: Option<&mut RunQueue>,
+) -> Result<Run> {
     let node = inode.data();
     node.runs.prepare();
     let state = node.map.read();
@@ -62,46 +78,41 @@ fn find(inode: &Inode, block: u32, max: u64, epoch: u64, scattered: bool) -> Res
     };
     let pointers = leaf.bytes();
     let useful = u32::try_from(max).unwrap_or(limit).min(limit).max(1);
-    let longest = if scattered { useful } else { limit };
-    let first = walk.leaf_run(&state.pointers, pointers, index, block, longest)?;
-    let mut found = [Known::default(); AT_ONCE];
-    let mut count = 0;
-    let (mut at, mut run) = (0, Some(first));
-    for slot in &mut found {
-        let Some(next) = run else {
-            break;
-        };
-        let len = u32::try_from(next.len).unwrap_or(limit);
-        if let plan::Place::Mapped(disk) = next.place {
-            let before = match at {
-                0 if !scattered => walk.before(pointers, index, disk as u32),
-                _ => 0,
-            };
-            *slot = Known {
-                first: block.wrapping_add(at).wrapping_sub(before),
-                len: len.wrapping_add(before),
-                disk: (disk as u32).wrapping_sub(before),
-                last_of_leaf: at.wrapping_add(len) >= limit,
-            };
-            count += 1;
-        } else {
-            break;
-        }
-        at = at.wrapping_add(len);
-        if at >= useful {
-            break;
-        }
+    // Of a scattered file nothing is looked up that nobody has asked for.
+    let wanted = if missed.scattered { useful } else { limit };
+    let mut first = walk.leaf_run(pointers, index, block, wanted)?;
+    let mut own = RunQueue::new();
+    let in_pass = rest.is_some();
+    let rest = rest.unwrap_or(&mut own);
+    let mut at = first.len as u32;
+    while at < useful && (in_pass || !missed.scattered) {
         // What is wrong there is found, and told, when somebody asks for it.
-        let left = if scattered { useful } else { limit }.wrapping_sub(at);
-        run = walk.run_at(
+        let next = walk.run_at(
             pointers,
             index.wrapping_add(at),
             block.wrapping_add(at),
-            left,
+            wanted.wrapping_sub(at),
         );
+        let Some(next) = next.filter(|next| rest.push(*next)) else {
+            break;
+        };
+        at = at.wrapping_add(next.len as u32);
     }
-    node.runs
-        .remember(epoch, found.get(..count).unwrap_or_default());
+    let leaf_end = block.wrapping_add(limit);
+    if missed.scattered {
+        // A pass has all it needs in `rest`, but for what may follow the last run.
+        let last = rest.runs().last().unwrap_or(&first);
+        node.runs.remember(&missed, slice::from_ref(last), leaf_end);
+    } else {
+        let whole = walk.with_blocks_before(pointers, index, first);
+        node.runs.remember(&missed, &[whole], leaf_end);
+        node.runs.remember(&missed, rest.runs(), leaf_end);
+    }
+    // Told of the last one only, and only if the caller goes on after it.
+    if at >= limit && max > at.into() {
+        let boundary = walk.needs_read(&state.pointers, block.wrapping_add(at).into());
+        rest.last_mut().unwrap_or(&mut first).boundary = boundary;
+    }
     Ok(first)
 }
 
@@ -181,15 +192,19 @@ impl<'a> Walk<'a> {
     /// The run from file block `first` on; see [`BlockMap::map`].
     pub(super) fn map(&self, root: &[u8], first: u64, max: u64) -> Result<Run> {
         let path = Path::to(first, self.bits).ok_or(EFBIG)?;
-        let max = u32::try_from(max)
-            .unwrap_or(u32::MAX)
-            .clamp(1, path.run_limit());
+        let limit = path.run_limit();
+        let useful = u32::try_from(max).unwrap_or(u32::MAX).clamp(1, limit);
         let mut leaf: Option<Buffer> = None;
         for (level, index) in path.offsets().iter().enumerate() {
             let pointers = leaf.as_ref().map_or(root, |buffer| buffer.bytes());
             if level == path.depth() {
-                let run = path::pointer_run(pointers, *index, max).ok_or(EIO)?;
-                return self.checked_run(root, &path, first, run);
+                let run = path::pointer_run(pointers, *index, useful).ok_or(EIO)?;
+                let run = self.checked_run(first, run)?;
+                let goes_on = run.len >= limit.into() && max > run.len;
+                return Ok(Run {
+                    boundary: goes_on && self.needs_read(root, run.end()),
+                    ..run
+                });
             }
             match pointer(pointers, *index) {
                 0 => return Ok(hole(first, path.hole_len(first, level, self.bits))),
@@ -224,35 +239,30 @@ impl<'a> Walk<'a> {
     }
 
     /// The run that begins at pointer `index`, which is that of file block `block`; at most `limit` blocks.
-    fn leaf_run(
-        &self,
-        root: &[u8],
-        pointers: &[u8],
-        index: u32,
-        block: u32,
-        limit: u32,
-    ) -> Result<Run> {
-        let path = Path::to(block.into(), self.bits).ok_or(EFBIG)?;
+    fn leaf_run(&self, pointers: &[u8], index: u32, block: u32, limit: u32) -> Result<Run> {
         let run = path::pointer_run(pointers, index, limit).ok_or(EIO)?;
-        self.checked_run(root, &path, block.into(), run)
+        self.checked_run(block.into(), run)
     }
 
-    /// How many blocks right before pointer `index`, which leads to block `disk`, belong to its run.
-    fn before(&self, pointers: &[u8], index: u32, disk: u32) -> u32 {
+    /// A run that begins at pointer `index`, with the blocks right before it that belong to it.
+    fn with_blocks_before(&self, pointers: &[u8], index: u32, run: Run) -> Run {
+        let plan::Place::Mapped(disk) = run.place else {
+            return run;
+        };
         let count = path::run_before(pointers, index);
-        let sound = self
-            .sb
-            .data()
-            .check_run(disk.wrapping_sub(count), count)
-            .is_ok();
-        if sound {
-            count
-        } else {
-            0
+        let disk = (disk as u32).wrapping_sub(count);
+        if self.sb.data().check_run(disk, count).is_err() {
+            return run;
+        }
+        Run {
+            first: run.first.wrapping_sub(count.into()),
+            len: run.len.wrapping_add(count.into()),
+            place: plan::Place::Mapped(disk.into()),
+            ..run
         }
     }
 
-    /// The same, `None` where something is wrong with it.
+    /// As [`leaf_run`](Self::leaf_run), but `None` where something is wrong with it.
     fn run_at(&self, pointers: &[u8], index: u32, block: u32, limit: u32) -> Option<Run> {
         let (place, len) = match path::pointer_run(pointers, index, limit)? {
             path::Run::Hole { len } => (plan::Place::Hole, len),
@@ -269,8 +279,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// A run found among the pointers of a leaf.
-    fn checked_run(&self, root: &[u8], path: &Path, first: u64, run: path::Run) -> Result<Run> {
+    /// A run found among pointers, of which nothing is known to follow.
+    fn checked_run(&self, first: u64, run: path::Run) -> Result<Run> {
         let (place, len) = match run {
             path::Run::Hole { len } => (plan::Place::Hole, len),
             path::Run::Mapped { block, len } => {
@@ -278,13 +288,11 @@ impl<'a> Walk<'a> {
                 (plan::Place::Mapped(block.into()), len)
             }
         };
-        let next = first.saturating_add(len.into());
-        let boundary = len == path.run_limit() && self.needs_read(root, next);
         Ok(Run {
             first,
             len: len.into(),
             place,
-            boundary,
+            boundary: false,
         })
     }
 

@@ -11,25 +11,25 @@ use kernel::{new_spinlock, prelude::*, sync::SpinLock};
 /// How many runs are kept of one file.
 const ROOM: usize = 64;
 
-/// Look-ups that a full cache must have answered to have been worth its while.
-const WORTHWHILE: u32 = 4 * ROOM as u32;
+/// Look-ups that a full cache must have answered to have been worth its while: one for each run.
+const WORTHWHILE: u32 = ROOM as u32;
 
 /// A run that is on disk.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Known {
+#[derive(Clone, Copy)]
+struct Known {
     /// First file block.
-    pub(super) first: u32,
-    /// Length in blocks.
-    pub(super) len: u32,
+    first: u32,
+    /// The file block after the last.
+    end: u32,
     /// First block on disk.
-    pub(super) disk: u32,
+    disk: u32,
     /// Mapping the block after it may have to read another pointer block.
-    pub(super) last_of_leaf: bool,
+    last_of_leaf: bool,
 }
 
 impl Known {
-    fn end(&self) -> u32 {
-        self.first.saturating_add(self.len)
+    fn contains(&self, block: u32) -> bool {
+        self.first <= block && block < self.end
     }
 }
 
@@ -45,19 +45,22 @@ struct Runs {
     epoch: u64,
 }
 
+/// A look-up that found nothing.
+pub(super) struct Missed {
+    /// [`Runs::epoch`] then.
+    epoch: u64,
+    /// It is of no use to look for more than was asked for.
+    pub(super) scattered: bool,
+}
+
 /// What the cache knows of a block.
 pub(super) enum Hit {
     /// The rest of the run from the block on; mapping the block after it needs nothing that is not in memory.
     Run(Run),
     /// The same, but what mapping the block after it needs has to be looked for.
     LastOfLeaf(Run),
-    /// Nothing.
-    Miss {
-        /// For [`RunCache::remember`].
-        epoch: u64,
-        /// It is of no use to look for more than was asked for.
-        scattered: bool,
-    },
+    /// Nothing. For [`RunCache::remember`].
+    Miss(Missed),
 }
 
 /// The cache of one file.
@@ -76,20 +79,21 @@ impl RunCache {
     }
 
     /// The run that contains `block`.
+    #[inline]
     pub(super) fn find(&self, block: u32) -> Hit {
         let mut runs = self.runs.lock();
         let Some((index, run)) = runs.search(block) else {
-            return Hit::Miss {
+            return Hit::Miss(Missed {
                 epoch: runs.epoch,
                 scattered: runs.scattered,
-            };
+            });
         };
         runs.last = index;
         runs.hits = runs.hits.saturating_add(1);
         let into = block.wrapping_sub(run.first);
         let rest = Run {
             first: block.into(),
-            len: run.len.wrapping_sub(into).into(),
+            len: run.end.wrapping_sub(block).into(),
             place: Place::Mapped(run.disk.wrapping_add(into).into()),
             boundary: false,
         };
@@ -110,10 +114,11 @@ impl RunCache {
         }
     }
 
-    /// Keeps runs that are on disk, in ascending order, and were looked up in `epoch`.
-    pub(super) fn remember(&self, epoch: u64, found: &[Known]) {
+    /// Keeps those of `found`, which are in ascending order, that are on disk. They were looked up after `missed`, in
+    /// a pointer block whose last pointer is that of the file block before `leaf_end`.
+    pub(super) fn remember(&self, missed: &Missed, found: &[Run], leaf_end: u32) {
         let mut runs = self.runs.lock();
-        if runs.epoch != epoch || runs.known.capacity() == 0 {
+        if runs.epoch != missed.epoch || runs.known.capacity() == 0 {
             return;
         }
         if runs.known.len().saturating_add(found.len()) > ROOM {
@@ -122,7 +127,16 @@ impl RunCache {
             runs.hits = 0;
         }
         for run in found {
-            runs.keep(*run);
+            if let Place::Mapped(disk) = run.place {
+                // Below a pointer block all numbers have 32 bits.
+                let (first, end) = (run.first as u32, run.end() as u32);
+                runs.keep(Known {
+                    first,
+                    end,
+                    disk: disk as u32,
+                    last_of_leaf: end >= leaf_end,
+                });
+            }
         }
     }
 
@@ -138,15 +152,15 @@ impl RunCache {
 impl Runs {
     /// Keeps a run; there is room.
     fn keep(&mut self, new: Known) {
-        let behind_all = self.known.last().is_none_or(|run| run.end() <= new.first);
+        let behind_all = self.known.last().is_none_or(|run| run.end <= new.first);
         let index = match behind_all {
             true => self.known.len(),
-            false => self.known.partition_point(|run| run.end() <= new.first),
+            false => self.known.partition_point(|run| run.end <= new.first),
         };
         match self.known.get_mut(index) {
             // The same run, as far as it was of use then: the longer one is kept.
-            Some(run) if run.first < new.end() => {
-                if new.len > run.len {
+            Some(run) if run.first < new.end => {
+                if new.first <= run.first && new.end >= run.end {
                     *run = new;
                 }
             }
@@ -157,13 +171,14 @@ impl Runs {
     }
 
     /// The run that contains `block`, and its index. The one asked for last and the next one are tried first.
+    #[inline]
     fn search(&self, block: u32) -> Option<(usize, Known)> {
         let at = |index: usize| {
-            let run = self.known.get(index).copied()?;
-            (run.first <= block && block < run.end()).then_some((index, run))
+            let run = self.known.get(index)?;
+            run.contains(block).then_some((index, *run))
         };
         at(self.last)
             .or_else(|| at(self.last.wrapping_add(1)))
-            .or_else(|| at(self.known.partition_point(|run| run.end() <= block)))
+            .or_else(|| at(self.known.partition_point(|run| run.end <= block)))
     }
 }

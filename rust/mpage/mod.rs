@@ -22,6 +22,7 @@
 // Its items are `pub` for the host, where it is part of a crate of its own.
 #[allow(unreachable_pub)]
 pub(crate) mod plan;
+pub(crate) mod queue;
 pub(crate) mod read;
 // For file systems that only read, which rext2 is not.
 #[allow(dead_code)]
@@ -38,6 +39,7 @@ use crate::vfs::{
 use core::{marker::PhantomData, ops::Range};
 use kernel::prelude::*;
 use plan::{Place, Planner, Run};
+use queue::RunQueue;
 use write::{Chosen, WriteMap};
 
 /// Where a file system's files lie on disk.
@@ -47,6 +49,17 @@ pub(crate) trait BlockMap: FileSystem {
     /// The run contains `first` and lies in the volume. Sleeps to read metadata; fails with `EIO`, or with `EUCLEAN`
     /// if the metadata is damaged.
     fn map(inode: &Inode<Self>, first: u64, max: u64) -> Result<Run>;
+
+    /// The same for a pass of reading, which goes on to the blocks behind the run: what the look-up finds of them
+    /// without more ado is put into `rest`, which is empty.
+    fn map_for_read(
+        inode: &Inode<Self>,
+        first: u64,
+        max: u64,
+        _rest: &mut RunQueue,
+    ) -> Result<Run> {
+        Self::map(inode, first, max)
+    }
 }
 
 /// Traces a run and answers the planner with it. Fails with `EIO` if it does not contain what was asked for: a planner

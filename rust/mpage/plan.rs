@@ -32,17 +32,20 @@ pub struct Run {
     pub len: u64,
     /// Where the first of them lies.
     pub place: Place,
-    /// Whether mapping the block after the run has to read metadata from the disk first.
+    /// Whether mapping the block after the run has to read metadata from the disk first. Need not be true if fewer
+    /// blocks were asked for.
     pub boundary: bool,
 }
 
 impl Run {
     /// The first file block after the run.
+    #[inline]
     pub fn end(&self) -> u64 {
         self.first.saturating_add(self.len)
     }
 
     /// Whether `block` lies in the run.
+    #[inline]
     pub fn contains(&self, block: u64) -> bool {
         block >= self.first && block < self.end()
     }
@@ -131,6 +134,31 @@ struct Cursor {
     end: u64,
 }
 
+/// The run mapped last, as bytes: what each step asks of it is a comparison then.
+#[derive(Clone, Copy, Debug)]
+struct Here {
+    /// Position in the file of its first byte. An empty range stands for no run.
+    start: u64,
+    /// Position after its last byte.
+    end: u64,
+    /// Its first byte on disk; `None` for a hole.
+    disk: Option<u64>,
+    boundary: bool,
+}
+
+impl Here {
+    const NOWHERE: Self = Self {
+        start: 0,
+        end: 0,
+        disk: None,
+        boundary: false,
+    };
+
+    fn contains(&self, pos: u64) -> bool {
+        pos >= self.start && pos < self.end
+    }
+}
+
 /// The state of one pass over a window.
 #[derive(Debug)]
 pub struct Planner {
@@ -141,7 +169,7 @@ pub struct Planner {
     /// Position after the window's last byte.
     window_end: u64,
     cursor: Cursor,
-    run: Option<Run>,
+    here: Here,
     open: Option<Open>,
 }
 
@@ -160,7 +188,7 @@ impl Planner {
                 pos: window.start,
                 end: window.start,
             },
-            run: None,
+            here: Here::NOWHERE,
             open: None,
         }
     }
@@ -192,50 +220,55 @@ impl Planner {
     pub fn mapped(&mut self, run: Run) -> bool {
         let fits = run.contains(self.cursor.pos >> self.bits());
         if fits {
-            self.run = Some(run);
+            self.here = Here {
+                start: run.first << self.bits(),
+                end: run.end().saturating_mul(1 << self.bits()),
+                disk: match run.place {
+                    Place::Mapped(disk) => Some(disk << self.bits()),
+                    Place::Hole => None,
+                },
+                boundary: run.boundary,
+            };
         }
         fits
     }
 
     /// Forgets the run mapped last: it may be void.
     pub fn forget_run(&mut self) {
-        self.run = None;
+        self.here = Here::NOWHERE;
     }
 
-    /// The last run that was mapped, if the next byte lies in it.
-    fn current(&self) -> Option<Run> {
-        self.run
-            .filter(|run| run.contains(self.cursor.pos >> self.bits()))
+    /// Position after the last byte for which there can be I/O: the file's size in whole blocks.
+    pub fn io_end(&self) -> u64 {
+        self.io_end
     }
 
     /// Says what to do next in the range.
-    #[inline]
+    ///
+    /// Inlined into the loop over the steps, which need not be built in memory then.
+    #[inline(always)]
     pub fn step(&mut self) -> Step {
         let Cursor { start, pos, end } = self.cursor;
         if pos >= end {
             return Step::Done;
         }
         if pos >= self.io_end {
-            return match self.open.take() {
-                Some(_) => Step::Send(Reason::EndOfFile),
-                None => self.zero(end),
-            };
+            // What is open waits for `finish`: a folio that is one piece and zeroes is its bio's once that is sent.
+            return self.zero(end);
         }
-        let Some(run) = self.current() else {
+        let here = self.here;
+        if !here.contains(pos) {
             return self.ask();
-        };
-        let until = end
-            .min(self.io_end)
-            .min(run.end().saturating_mul(1 << self.bits()));
-        match run.place {
-            Place::Hole => match self.open.take() {
+        }
+        let until = end.min(self.io_end).min(here.end);
+        match here.disk {
+            None => match self.open.take() {
                 Some(_) => Step::Send(Reason::Hole),
                 None => self.zero(until),
             },
-            Place::Mapped(disk) => {
-                let into = pos.saturating_sub(run.first << self.bits());
-                let sector = ((disk << self.bits()).saturating_add(into)) >> SECTOR_SHIFT;
-                self.append(start, until, sector)
+            Some(disk) => {
+                let into = pos.saturating_sub(here.start);
+                self.append(start, until, disk.saturating_add(into) >> SECTOR_SHIFT)
             }
         }
     }
@@ -261,9 +294,7 @@ impl Planner {
 
     fn ask(&mut self) -> Step {
         let block = self.cursor.pos >> self.bits();
-        let boundary = self
-            .run
-            .is_some_and(|run| run.boundary && run.end() == block);
+        let boundary = self.here.boundary && self.here.end == self.cursor.pos;
         if boundary && self.open.take().is_some() {
             return Step::Send(Reason::Boundary);
         }
@@ -288,9 +319,14 @@ impl Planner {
         }
     }
 
+    #[inline(always)]
     fn append(&mut self, start: u64, until: u64, sector: u64) -> Step {
         let pos = self.cursor.pos;
-        if let Some(reason) = self.open.and_then(|open| self.cut(open, pos, sector)) {
+        if let Some(reason) = self
+            .open
+            .as_ref()
+            .and_then(|open| self.cut(open, pos, sector))
+        {
             self.open = None;
             return Step::Send(reason);
         }
@@ -317,9 +353,10 @@ impl Planner {
     }
 
     /// Whether the open bio has to go before bytes at `pos` and `sector` can be appended.
-    fn cut(&self, open: Open, pos: u64, sector: u64) -> Option<Reason> {
+    #[inline(always)]
+    fn cut(&self, open: &Open, pos: u64, sector: u64) -> Option<Reason> {
         if open.next_sector != sector {
-            let gap = open.next_pos != pos && self.same_run(open.next_pos);
+            let gap = open.next_pos != pos && self.here.contains(open.next_pos);
             return Some(if gap {
                 Reason::Gap
             } else {
@@ -328,10 +365,5 @@ impl Planner {
         }
         let full = open.segments >= self.limits.segments || open.bytes >= self.limits.bytes;
         full.then_some(Reason::Full)
-    }
-
-    /// Whether the byte at `pos` lies in the run of the next one.
-    fn same_run(&self, pos: u64) -> bool {
-        self.run.is_some_and(|run| run.contains(pos >> self.bits()))
     }
 }

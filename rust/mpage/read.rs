@@ -5,6 +5,7 @@
 use super::{
     answer,
     plan::{Planner, Step},
+    queue::RunQueue,
     submit::{ReadBio, LIMITS},
     BlockMap,
 };
@@ -49,6 +50,8 @@ struct Reader<'a, T> {
     inode: &'a Inode<T>,
     planner: Planner,
     bio: ReadBio<'a, T>,
+    /// The runs behind the one that the planner has.
+    rest: RunQueue,
 }
 
 impl<'a, T: BlockMap> Reader<'a, T> {
@@ -57,6 +60,7 @@ impl<'a, T: BlockMap> Reader<'a, T> {
             inode,
             planner: Planner::new(inode.block_bits(), inode.size(), window, LIMITS),
             bio: ReadBio::new(inode, ahead),
+            rest: RunQueue::new(),
         }
     }
 
@@ -68,13 +72,13 @@ impl<'a, T: BlockMap> Reader<'a, T> {
 
     /// Reads what the folio lacks.
     fn folio(&mut self, folio: LockedFolio<'_>) -> Result {
-        let mut pieces = Pieces::default();
-        if folio.state().is_some() {
-            pieces.count(self.inode, &folio, 0)?;
-        }
-        let read = match pieces.state(&folio) {
-            None => self.range(&folio, 0..folio.size(), &mut pieces),
-            Some(state) => self.missing(&folio, state, &mut pieces),
+        let mut pieces = Pieces::new(folio.size());
+        let read = match folio.state() {
+            None => self.range(&folio, 0..pieces.size, &mut pieces),
+            Some(state) => {
+                pieces.count(self.inode, &folio, 0);
+                self.missing(&folio, state, &mut pieces)
+            }
         };
         pieces.leave(folio, read.is_ok());
         read
@@ -120,7 +124,7 @@ impl<'a, T: BlockMap> Reader<'a, T> {
                 } => {
                     let start = bytes.start.saturating_add(offset);
                     let piece = start..start.saturating_add(len);
-                    pieces.add(self.inode, folio, &piece)?;
+                    pieces.add(self.inode, folio, &piece, self.planner.io_end());
                     if !self.bio.append(folio, piece, sector, ahead) {
                         self.planner.restarted(len);
                     }
@@ -130,7 +134,10 @@ impl<'a, T: BlockMap> Reader<'a, T> {
     }
 
     fn map(&mut self, block: u64, max: u64) -> Result {
-        let run = T::map(self.inode, block, max)?;
+        let run = match self.rest.take(block) {
+            Some(run) => run,
+            None => T::map_for_read(self.inode, block, max, &mut self.rest)?,
+        };
         answer(self.inode, &mut self.planner, run)
     }
 }
@@ -142,8 +149,9 @@ const HELD: u32 = 1;
 ///
 /// While there is a record, one byte is held for the pass itself, so that the folio does not end before all its
 /// pieces have been issued.
-#[derive(Default)]
 struct Pieces {
+    /// The folio's size in bytes.
+    size: u64,
     /// The folio is given away whole: one piece, and the rest of it zeroes.
     single: bool,
     /// The pieces' bytes are counted in the folio's record.
@@ -151,24 +159,29 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn new(size: u64) -> Self {
+        Self {
+            size,
+            single: false,
+            counted: false,
+        }
+    }
+
     /// The record in which the pieces are counted.
     fn state<'f>(&self, folio: &'f LockedFolio<'_>) -> Option<&'f BlockState> {
-        folio.state().filter(|_| self.counted)
+        match self.counted {
+            true => folio.state(),
+            false => None,
+        }
     }
 
     /// From now on counts pieces in the folio's record. Everything before `done` (bytes) has been zeroed.
-    fn count<T: BlockMap>(
-        &mut self,
-        inode: &Inode<T>,
-        folio: &LockedFolio<'_>,
-        done: u64,
-    ) -> Result {
-        inode.trace_per_block(folio.pos(), folio.size(), Direction::Read);
+    fn count<T: BlockMap>(&mut self, inode: &Inode<T>, folio: &LockedFolio<'_>, done: u64) {
+        inode.trace_per_block(folio.pos(), self.size, Direction::Read);
         let state = folio.make_state(inode.block_bits());
         state.set_uptodate(0..blocks(inode, done));
         state.begin_read(HELD);
         self.counted = true;
-        Ok(())
     }
 
     /// Bytes that no I/O brings.
@@ -179,27 +192,25 @@ impl Pieces {
         }
     }
 
-    /// A piece is about to join a bio.
+    /// A piece is about to join a bio. There is no I/O from position `io_end` of the file on.
     fn add<T: BlockMap>(
         &mut self,
         inode: &Inode<T>,
         folio: &LockedFolio<'_>,
         piece: &Range<u64>,
-    ) -> Result {
+        io_end: u64,
+    ) {
         if !self.counted {
-            let mask = (1u64 << inode.block_bits()).saturating_sub(1);
-            let io_end = inode.size().saturating_add(mask) & !mask;
-            let end = folio.pos().saturating_add(piece.end);
-            if end >= io_end || piece.end >= folio.size() {
+            if piece.end >= self.size || folio.pos().saturating_add(piece.end) >= io_end {
                 self.single = true;
-                return Ok(());
+                return;
             }
-            self.count(inode, folio, piece.start)?;
+            self.count(inode, folio, piece.start);
         }
         if let Some(state) = self.state(folio) {
-            state.begin_read(u32::try_from(piece.end.saturating_sub(piece.start))?);
+            // A folio has less than 4 GiB.
+            state.begin_read(piece.end.saturating_sub(piece.start) as u32);
         }
-        Ok(())
     }
 
     /// Ends the pass over the folio: it is left to its pieces in flight, or ended here if there are none.

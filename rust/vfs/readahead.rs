@@ -41,7 +41,12 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
     }
 
     /// The next folio, locked.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<LockedFolio<'a>> {
+        // The VFS takes note of the last one itself.
+        if self.raw._nr_pages == self.raw._batch_count {
+            return None;
+        }
         // SAFETY: The control is ours. The folio is locked for us and in the cache, which keeps it alive while it is
         // locked, so that the window's own reference can go.
         unsafe {

@@ -150,6 +150,8 @@ fn run_planner(case: &Case) -> Outcome {
     };
     for &(pos, len) in &case.ranges {
         planner.range(pos, len);
+        // The range's last piece, up to the end of the file, was appended, and sent.
+        let (mut last, mut gone) = (false, false);
         for steps in 0.. {
             assert!(steps < 5 * 400, "the planner gets on");
             match planner.step() {
@@ -158,8 +160,17 @@ fn run_planner(case: &Case) -> Outcome {
                     assert!(max > 0);
                     assert!(planner.mapped(case.map(block, max)));
                 }
-                Step::Zero { offset, len } => outcome.pieces.push((pos + offset, len, None)),
-                Step::Send(reason) => outcome.bios.push(send(&mut open, reason)),
+                Step::Zero { offset, len } => {
+                    assert!(
+                        !gone,
+                        "a folio is zeroed before the last piece of it is sent"
+                    );
+                    outcome.pieces.push((pos + offset, len, None));
+                }
+                Step::Send(reason) => {
+                    gone |= last;
+                    outcome.bios.push(send(&mut open, reason));
+                }
                 Step::Append {
                     offset,
                     len,
@@ -167,6 +178,7 @@ fn run_planner(case: &Case) -> Outcome {
                     ahead,
                 } => {
                     assert!(len > 0 && ahead >= len);
+                    last = pos + offset + len >= case.io_end();
                     outcome.pieces.push((pos + offset, len, Some(sector)));
                     let bio = open.get_or_insert(Bio {
                         sector,
