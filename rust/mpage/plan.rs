@@ -10,6 +10,9 @@
 //! of the file follows, when mapping the next block has to read metadata first (a *boundary*: what we hold goes out
 //! before, so that the disk sees its blocks in order), and when the window ends. Nothing else cuts a bio, so their
 //! number is the least that these rules allow.
+//!
+//! Positions in a file are below 2^63, so that none of the sums and differences here wraps; checking each would be a good
+//! part of what a step costs.
 
 /// Bytes in a sector, the unit in which the block layer addresses a device.
 pub const SECTOR_SHIFT: u32 = 9;
@@ -211,7 +214,7 @@ impl Planner {
         self.cursor = Cursor {
             start: pos,
             pos,
-            end: pos.saturating_add(len),
+            end: pos.wrapping_add(len),
         };
     }
 
@@ -267,8 +270,8 @@ impl Planner {
                 None => self.zero(until),
             },
             Some(disk) => {
-                let into = pos.saturating_sub(here.start);
-                self.append(start, until, disk.saturating_add(into) >> SECTOR_SHIFT)
+                let into = pos.wrapping_sub(here.start);
+                self.append(start, until, disk.wrapping_add(into) >> SECTOR_SHIFT)
             }
         }
     }
@@ -303,7 +306,7 @@ impl Planner {
             .min(self.io_end)
             .max(self.cursor.end.min(self.io_end));
         let mask = (1u64 << self.bits()) - 1;
-        let max = (last.saturating_add(mask) >> self.bits()).saturating_sub(block);
+        let max = (last.wrapping_add(mask) >> self.bits()).wrapping_sub(block);
         Step::Map {
             block,
             max: max.max(1),
@@ -314,8 +317,8 @@ impl Planner {
         let Cursor { start, pos, .. } = self.cursor;
         self.cursor.pos = until;
         Step::Zero {
-            offset: pos.saturating_sub(start),
-            len: until.saturating_sub(pos),
+            offset: pos.wrapping_sub(start),
+            len: until.wrapping_sub(pos),
         }
     }
 
@@ -336,19 +339,19 @@ impl Planner {
             bytes: 0,
             segments: 0,
         });
-        let room = self.limits.bytes.saturating_sub(open.bytes);
-        let len = until.saturating_sub(pos).min(room);
-        open.bytes = open.bytes.saturating_add(len);
-        open.segments = open.segments.saturating_add(1);
-        open.next_sector = sector.saturating_add(len >> SECTOR_SHIFT);
-        open.next_pos = pos.saturating_add(len);
-        self.cursor.pos = pos.saturating_add(len);
+        let room = self.limits.bytes.wrapping_sub(open.bytes);
+        let len = until.wrapping_sub(pos).min(room);
+        open.bytes = open.bytes.wrapping_add(len);
+        open.segments = open.segments.wrapping_add(1);
+        open.next_sector = sector.wrapping_add(len >> SECTOR_SHIFT);
+        open.next_pos = pos.wrapping_add(len);
+        self.cursor.pos = pos.wrapping_add(len);
         let last = self.window_end.min(self.io_end).max(until);
         Step::Append {
-            offset: pos.saturating_sub(start),
+            offset: pos.wrapping_sub(start),
             len,
             sector,
-            ahead: last.saturating_sub(pos),
+            ahead: last.wrapping_sub(pos),
         }
     }
 

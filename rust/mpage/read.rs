@@ -34,7 +34,7 @@ pub(crate) fn readahead<T: BlockMap>(window: &mut Readahead<'_, T>) {
     let inode = window.inode();
     inode.trace_window(
         range.start,
-        range.end.saturating_sub(range.start),
+        range.end.wrapping_sub(range.start),
         Direction::Read,
     );
     let mut reader = Reader::new(inode, range, true);
@@ -71,6 +71,7 @@ impl<'a, T: BlockMap> Reader<'a, T> {
     }
 
     /// Reads what the folio lacks.
+    #[inline(always)]
     fn folio(&mut self, folio: LockedFolio<'_>) -> Result {
         let mut pieces = Pieces::new(folio.size());
         let read = match folio.state() {
@@ -101,11 +102,12 @@ impl<'a, T: BlockMap> Reader<'a, T> {
         Ok(())
     }
 
-    /// Plans and issues the reads of `bytes` of the folio.
+    /// Plans and issues the reads of `bytes`, which lie in the folio.
+    #[inline(never)]
     fn range(&mut self, folio: &LockedFolio<'_>, bytes: Range<u64>, pieces: &mut Pieces) -> Result {
         self.planner.range(
-            folio.pos().saturating_add(bytes.start),
-            bytes.end.saturating_sub(bytes.start),
+            folio.pos().wrapping_add(bytes.start),
+            bytes.end.wrapping_sub(bytes.start),
         );
         loop {
             match self.planner.step() {
@@ -113,8 +115,8 @@ impl<'a, T: BlockMap> Reader<'a, T> {
                 Step::Map { block, max } => self.map(block, max)?,
                 Step::Send(reason) => self.bio.send(reason),
                 Step::Zero { offset, len } => {
-                    let start = bytes.start.saturating_add(offset);
-                    pieces.zero(self.inode, folio, start..start.saturating_add(len));
+                    let start = bytes.start.wrapping_add(offset);
+                    pieces.zero(self.inode, folio, start..start.wrapping_add(len));
                 }
                 Step::Append {
                     offset,
@@ -122,8 +124,8 @@ impl<'a, T: BlockMap> Reader<'a, T> {
                     sector,
                     ahead,
                 } => {
-                    let start = bytes.start.saturating_add(offset);
-                    let piece = start..start.saturating_add(len);
+                    let start = bytes.start.wrapping_add(offset);
+                    let piece = start..start.wrapping_add(len);
                     pieces.add(self.inode, folio, &piece, self.planner.io_end());
                     if !self.bio.append(folio, piece, sector, ahead) {
                         self.planner.restarted(len);
@@ -201,7 +203,7 @@ impl Pieces {
         io_end: u64,
     ) {
         if !self.counted {
-            if piece.end >= self.size || folio.pos().saturating_add(piece.end) >= io_end {
+            if piece.end >= self.size || folio.pos().wrapping_add(piece.end) >= io_end {
                 self.single = true;
                 return;
             }
@@ -209,7 +211,7 @@ impl Pieces {
         }
         if let Some(state) = self.state(folio) {
             // A folio has less than 4 GiB.
-            state.begin_read(piece.end.saturating_sub(piece.start) as u32);
+            state.begin_read(piece.end.wrapping_sub(piece.start) as u32);
         }
     }
 

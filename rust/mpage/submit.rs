@@ -78,11 +78,11 @@ impl<'a, T: FileSystem> ReadBio<'a, T> {
         if !fresh {
             self.send(Reason::Full);
         }
-        let piece = range.end.saturating_sub(range.start);
+        let piece = range.end.wrapping_sub(range.start);
         let segments = if self.scattered {
             1
         } else {
-            segments_for_read(piece, expected.saturating_sub(piece))
+            segments_for_read(piece, expected.wrapping_sub(piece))
         };
         let mut open = OpenBio::read(self.inode.sb(), sector, segments, self.ahead);
         // An empty bio has room for one piece.

@@ -124,9 +124,10 @@ impl OpenBio {
     /// The folio is unlocked by its last piece: either this is its only one (it has no record of its blocks), or the
     /// piece has been counted there.
     #[must_use]
+    #[inline]
     pub(crate) fn append(&mut self, folio: &LockedFolio<'_>, range: Range<u64>) -> bool {
-        let len = range.end.saturating_sub(range.start);
-        let (Ok(len), Ok(offset)) = (usize::try_from(len), usize::try_from(range.start)) else {
+        let (len, offset) = (range.end.wrapping_sub(range.start), range.start);
+        let (Ok(len), Ok(offset)) = (usize::try_from(len), usize::try_from(offset)) else {
             return false;
         };
         // SAFETY: The bio is ours; the folio stays alive as long as it is locked, which is until the bio's end.
@@ -177,6 +178,7 @@ impl OpenBio {
     }
 
     /// Gives a bio that reads, and was begun with few segments, as many as a bio can have. `false` if it has them.
+    #[cold]
     fn grow(&mut self) -> bool {
         // SAFETY: Both bios are ours and not sent. The pieces move: each belongs to one bio at a time, and the old bio
         // goes back to its pool without its end being called.

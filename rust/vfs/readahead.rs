@@ -34,9 +34,10 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
 
     /// What is left of the window: positions in the file, in bytes.
     pub(crate) fn window(&self) -> Range<u64> {
+        // The VFS counts pages of one file, whose positions are below 2^63.
         let done = u64::from(self.raw._batch_count);
-        let first = (self.raw._index as u64).saturating_add(done);
-        let end = first.saturating_add(u64::from(self.raw._nr_pages).saturating_sub(done));
+        let first = (self.raw._index as u64).wrapping_add(done);
+        let end = first.wrapping_add(u64::from(self.raw._nr_pages).wrapping_sub(done));
         (first << bindings::PAGE_SHIFT)..(end << bindings::PAGE_SHIFT)
     }
 
