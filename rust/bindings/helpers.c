@@ -117,13 +117,15 @@ struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block)
 	bh = sb_getblk(sb, block);
 	if (!bh || buffer_uptodate(bh))
 		return bh;
-	brelse(bh);
 	/*
 	 * The task is about to wait for this block: what it has held back goes first, and the block is read from here
 	 * and not by a worker, as it would be if the scheduler emptied the plug.
 	 */
 	blk_finish_plug(plug);
-	bh = sb_bread(sb, block);
+	if (bh_read(bh, 0) < 0) {
+		brelse(bh);
+		bh = NULL;
+	}
 	blk_start_plug(plug);
 	return bh;
 }

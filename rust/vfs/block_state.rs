@@ -16,8 +16,9 @@ use kernel::{
     sync::atomic::{ordering, Atomic},
 };
 
-/// Blocks that need no allocation of their own for their bits.
-const INLINE_WORDS: usize = 1;
+/// Words of bits that need no allocation of their own: enough for a full window of readahead (128 KiB) in blocks of
+/// 1 KiB.
+const INLINE_WORDS: usize = 2;
 
 /// A set of bits, one a block of the folio.
 enum Words {
@@ -63,11 +64,13 @@ impl Words {
     }
 
     fn set(&self, range: Range<u32>) {
-        // Most folios have their bits in one word.
-        if let (Self::Inline([word]), true) = (self, range.end <= 64 && range.start < range.end) {
-            let mask = (u64::MAX >> (64u32.saturating_sub(range.end) & 63))
-                & (u64::MAX << (range.start & 63));
-            update(word, |old| old | mask);
+        // Most ranges lie in one word.
+        let last = range.end.wrapping_sub(1);
+        if range.start < range.end && range.start / 64 == last / 64 {
+            let mask = (u64::MAX >> (!last & 63)) & (u64::MAX << (range.start & 63));
+            if let Some(word) = self.words().get((range.start / 64) as usize) {
+                update(word, |old| old | mask);
+            }
             return;
         }
         self.each(range, |word, mask| {

@@ -254,26 +254,27 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
     if le32(rest, 0) != Some(first.wrapping_add(step)) {
         rest = &[];
     }
-    // In pairs first: most runs are long. So many pairs that neither the run nor a block number gets too large.
+    // In fours first: most runs are long. So many fours that neither the run nor a block number gets too large.
     let room = match first {
         0 => max.wrapping_sub(1),
         _ => max.wrapping_sub(1).min(u32::MAX.wrapping_sub(first)),
     };
     let low = first.wrapping_add(step);
     let mut wanted = u64::from(low) | u64::from(low.wrapping_add(step)).wrapping_shl(32);
-    let both = u64::from(step).wrapping_mul(0x2_0000_0002);
-    let mut pairs = 0u32;
-    for pair in rest.chunks_exact(8).take(room as usize / 2) {
-        let Some(pair) = pair.first_chunk::<8>() else {
+    let two_on = u64::from(step).wrapping_mul(0x2_0000_0002);
+    let mut fours = 0u32;
+    for four in rest.chunks_exact(16).take(room as usize / 4) {
+        let (Some(low), Some(high)) = (four.first_chunk::<8>(), four.last_chunk::<8>()) else {
             break;
         };
-        if u64::from_le_bytes(*pair) != wanted {
+        let next = wanted.wrapping_add(two_on);
+        if u64::from_le_bytes(*low) != wanted || u64::from_le_bytes(*high) != next {
             break;
         }
-        wanted = wanted.wrapping_add(both);
-        pairs = pairs.wrapping_add(1);
+        wanted = next.wrapping_add(two_on);
+        fours = fours.wrapping_add(1);
     }
-    let matched = pairs.wrapping_mul(2);
+    let matched = fours.wrapping_mul(4);
     len = len.wrapping_add(matched);
     expected = expected.wrapping_add(matched.wrapping_mul(step));
     rest = rest.get((matched as usize).wrapping_mul(4)..)?;
