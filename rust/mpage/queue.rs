@@ -53,7 +53,10 @@ impl RunQueue {
     /// Puts a run behind the others. `false` if there is no room.
     #[must_use]
     pub(crate) fn push(&mut self, run: Run) -> bool {
-        let runs = self.runs.get_or_insert_with(|| [run; ROOM]);
+        let runs = match &mut self.runs {
+            Some(runs) => runs,
+            none => none.insert([run; ROOM]),
+        };
         let slot = runs.get_mut(self.end);
         let fits = slot.is_some();
         if let Some(slot) = slot {
