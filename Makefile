@@ -78,7 +78,7 @@ xfstests:
 	@XFSTESTS='$(XFSTESTS)' tests/xfstests/run $(ARGS)
 
 bench:
-	@scripts/bench
+	@scripts/bench $(if $(PART),--part $(PART))
 
 trace:
 	@CMD='$(subst ','\'',$(CMD))' scripts/trace

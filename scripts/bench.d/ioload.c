@@ -7,7 +7,11 @@
 //
 //   R LABEL NAME UNIT COUNT INSTRUCTIONS rd_ios rd_merges rd_sectors wr_ios wr_merges wr_sectors SEQ
 //
-// where the six figures are the growth of those of /sys/block/DISK/stat, and SEQ counts measurements.
+// where the six figures are the growth of those of /sys/block/DISK/stat, and SEQ counts measurements. With
+// IOLOAD_COUNT=1 in the environment it counts the bios given to DISK instead, by tracing them, and prints
+//
+//   B LABEL NAME BIOS
+//
 // Around the workload stand two instructions that do nothing, which a plugin of the emulator can recognise.
 
 #define _GNU_SOURCE
@@ -23,17 +27,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, MIB = 1 << 20, STATS = 6 };
+#include "ioload.h"
 
-static char *buffer; // 1 MiB of a huge page: what a large buffer gets by itself where huge pages are on
+enum { STATS = 6 };
 
-static void die(const char *what)
+char *buffer;
+
+void die(const char *what)
 {
 	fprintf(stderr, "ioload: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static void check(int ok, const char *what)
+void check(int ok, const char *what)
 {
 	if (!ok)
 		die(what);
@@ -48,6 +54,7 @@ struct reading {
 
 static const char *disk;
 static struct reading before;
+static int counting; // bios instead of instructions
 
 static uint64_t counter(void)
 {
@@ -71,20 +78,68 @@ static void read_stat(unsigned long stat[STATS])
 	fclose(file);
 }
 
-static void start(void)
+// --- counting bios ------------------------------------------------------------------------------
+
+#define TRACING "/sys/kernel/tracing/"
+#define BIOS TRACING "events/block/block_bio_queue/"
+
+static void set(const char *path, const char *value)
 {
+	FILE *file = fopen(path, "w");
+
+	check(file != NULL && fputs(value, file) >= 0 && fclose(file) == 0, path);
+}
+
+// Traces each bio that reaches the disk, before the block layer splits or merges it.
+static void start_counting(void)
+{
+	unsigned long major, minor;
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/dev", disk);
+	file = fopen(path, "r");
+	check(file != NULL && fscanf(file, "%lu:%lu", &major, &minor) == 2, path);
+	fclose(file);
+	snprintf(path, sizeof(path), "dev == %lu", major << 20 | minor);
+	set(BIOS "filter", path);
+	set(TRACING "trace", "");
+	set(BIOS "enable", "1");
+}
+
+static unsigned long stop_counting(void)
+{
+	static const char path[] = TRACING "per_cpu/cpu0/stats";
+	unsigned long entries, overrun;
+	FILE *file;
+
+	set(BIOS "enable", "0");
+	file = fopen(path, "r");
+	check(file != NULL && fscanf(file, "entries: %lu overrun: %lu", &entries, &overrun) == 2, path);
+	fclose(file);
+	return entries + overrun;
+}
+
+void start(void)
+{
+	if (counting)
+		start_counting();
 	read_stat(before.stat);
 	__asm__ volatile(".byte 0x0f,0x1f,0x80,0x01,0x00,0x46,0x50" : : : "memory");
 	before.instructions = counter();
 }
 
-static void stop(const char *label, const char *name, const char *unit, unsigned long count)
+void stop(const char *label, const char *name, const char *unit, unsigned long count)
 {
 	struct reading after;
 	char path[256];
 	FILE *file;
 	int seq = 0;
 
+	if (counting) {
+		printf("B %s %s %lu\n", label, name, stop_counting());
+		return;
+	}
 	after.instructions = counter();
 	__asm__ volatile(".byte 0x0f,0x1f,0x80,0x02,0x00,0x46,0x50" : : : "memory");
 	read_stat(after.stat);
@@ -106,7 +161,7 @@ static void stop(const char *label, const char *name, const char *unit, unsigned
 
 // --- tools --------------------------------------------------------------------------------------
 
-static void empty_caches(void)
+void empty_caches(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
 
@@ -117,7 +172,7 @@ static void empty_caches(void)
 	usleep(300000);
 }
 
-static int open_file(const char *path, int flags)
+int open_file(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC, 0644);
 
@@ -125,7 +180,7 @@ static int open_file(const char *path, int flags)
 	return fd;
 }
 
-static unsigned long number(const char *text)
+unsigned long number(const char *text)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
@@ -142,14 +197,14 @@ static unsigned long number(const char *text)
 }
 
 // Reads `length` bytes in calls of `call` bytes.
-static void read_all(int fd, unsigned long length, unsigned long call)
+void read_all(int fd, unsigned long length, unsigned long call)
 {
 	for (unsigned long at = 0; at < length; at += call)
 		check(pread(fd, buffer, call, (off_t)at) == (ssize_t)call, "short read");
 }
 
 // The offsets 0, PAGE, ... below `length` in an order that is random and always the same.
-static unsigned long *shuffled(unsigned long length)
+unsigned long *shuffled(unsigned long length)
 {
 	unsigned long count = length / PAGE, swap, *offsets = malloc(count * sizeof(*offsets));
 	uint64_t state = 88172645463325252u;
@@ -282,7 +337,7 @@ static uint64_t sum_tree(int parent, const char *name)
 
 // --- making what is read ------------------------------------------------------------------------
 
-static void fill(unsigned long seed, unsigned long length)
+void fill(unsigned long seed, unsigned long length)
 {
 	uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
 
@@ -355,6 +410,7 @@ int main(int count, char **argument)
 	}
 	label = argument[1], disk = argument[2], name = argument[3], kind = argument[4];
 	argument += 5;
+	counting = getenv("IOLOAD_COUNT") != NULL;
 	buffer = aligned_alloc(2 * MIB, 2 * MIB);
 	check(buffer != NULL && madvise(buffer, 2 * MIB, MADV_HUGEPAGE) == 0, "memory");
 	memset(buffer, 0, MIB);
@@ -378,6 +434,8 @@ int main(int count, char **argument)
 		make_fragments(argument);
 	else if (!strcmp(kind, "make-tree"))
 		make_tree(argument);
+	else if (writing(kind))
+		writing(kind)(label, name, argument);
 	else {
 		fprintf(stderr, "ioload: there is no workload '%s'\n", kind);
 		return 2;

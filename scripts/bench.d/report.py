@@ -48,18 +48,22 @@ def workloads() -> list[Workload]:
 
 
 def costs(measured: Path) -> Costs:
-    """The costs by workload and driver. A bio that another joined counts as its own."""
-    rounds: dict[tuple[str, str], list[tuple[str, float, int]]] = defaultdict(list)
+    """The costs by workload and driver: lines R are rounds, lines B say how many bios there were."""
+    rounds: dict[tuple[str, str], list[tuple[str, float]]] = defaultdict(list)
+    counted: dict[tuple[str, str], int] = {}
     for line in measured.read_text().splitlines():
-        _, driver, name, unit, count, instructions, *stat = line.split()
-        bios = sum(int(stat[i]) for i in (0, 1, 3, 4))
-        rounds[name, driver].append((unit, int(instructions) / int(count), bios))
+        kind, driver, name, *rest = line.split()
+        if kind == "B":
+            counted[name, driver] = int(rest[0])
+        else:
+            unit, count, instructions = rest[:3]
+            rounds[name, driver].append((unit, int(instructions) / int(count)))
     found: Costs = defaultdict(dict)
     for (name, driver), values in rounds.items():
         each = [value[1] for value in values]
         middle = median(each)
-        bios = int(median(value[2] for value in values))
-        found[name][driver] = Cost(values[0][0], middle, bios, (max(each) - min(each)) / middle)
+        spread = (max(each) - min(each)) / middle
+        found[name][driver] = Cost(values[0][0], middle, counted[name, driver], spread)
     return found
 
 
