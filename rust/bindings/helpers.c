@@ -305,6 +305,32 @@ void rfs_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
+bool rfs_sb_start_write_trylock(struct super_block *sb)
+{
+	return sb_start_write_trylock(sb);
+}
+
+void rfs_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+void rfs_init_delayed_work(struct delayed_work *work, work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+void rfs_queue_later(struct super_block *sb, struct delayed_work *work, unsigned int seconds, bool sooner)
+{
+	/* Before the mount is complete, and once it ends, nothing is put off. */
+	if (!(READ_ONCE(sb->s_flags) & SB_ACTIVE))
+		return;
+	if (sooner)
+		mod_delayed_work(system_dfl_long_wq, work, seconds * HZ);
+	else
+		queue_delayed_work(system_dfl_long_wq, work, seconds * HZ);
+}
+
 bool rfs_bdev_read_only(struct block_device *bdev)
 {
 	return bdev_read_only(bdev);

@@ -13,6 +13,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/uio.h>
+#include <linux/workqueue.h>
 #include <linux/writeback.h>
 
 /* Constants whose macros bindgen cannot read. */
@@ -103,6 +104,10 @@ void rfs_inode_unlock_shared(struct inode *inode);
 
 /* Names, calls that are macros, and the iomap iterator, whose body is an inline function. */
 int rfs_register_filesystem(struct file_system_type *fs, struct module *owner);
+bool rfs_sb_start_write_trylock(struct super_block *sb);
+void rfs_sb_end_write(struct super_block *sb);
+void rfs_init_delayed_work(struct delayed_work *work, work_func_t func);
+void rfs_queue_later(struct super_block *sb, struct delayed_work *work, unsigned int seconds, bool sooner);
 void rfs_sb_start_intwrite(struct super_block *sb);
 void rfs_sb_end_intwrite(struct super_block *sb);
 void rfs_sb_start_pagefault(struct super_block *sb);

@@ -14,16 +14,26 @@ use crate::vfs::{errno::EOPNOTSUPP, sync::NoFsScope, task};
 use core::ops::Range;
 use kernel::prelude::*;
 
+/// For how many seconds what is freed waits for a sync, before it is given out again without one.
+const DELAY: u32 = 15;
+
+/// Of a volume: when more than one such part of it waits, that is not put off.
+const SHARE: u64 = 16;
+
 impl SuperBlock {
     /// Takes back blocks that nothing in memory points to any more, while the disk still may. The caller has cleared
     /// the pointers in their (dirty) buffers. They are given out again after the next [`quiesce`](Self::quiesce).
     pub(super) fn free_run(&self, start: u32, len: u32) {
         for run in self.checked_parts(start, len) {
             space::add(&self.data().space.available, run.len.into());
-            let added = self.data().space.quarantine.lock().add_run(run);
-            if added.is_err() {
+            let (added, waiting) = {
+                let mut quarantine = self.data().space.quarantine.lock();
+                (quarantine.add_run(run), quarantine.blocks())
+            };
+            match added {
+                Ok(()) => self.ask_to_quiesce(waiting, run.len.into()),
                 // Without memory to remember them they are freed for good now.
-                self.settle_then(|sb| sb.return_checked(run));
+                Err(_) => self.settle_then(|sb| sb.return_checked(run)),
             }
         }
     }
@@ -82,6 +92,25 @@ impl SuperBlock {
             },
             rest,
         ))
+    }
+
+    /// Sees to it that what was freed can be given out again before somebody needs it: `waiting` blocks wait, `added` of
+    /// them only now.
+    fn ask_to_quiesce(&self, waiting: u64, added: u64) {
+        let volume = self.data();
+        let share = u64::from(volume.disk.geometry.blocks_count()) / SHARE;
+        match waiting > share && waiting.saturating_sub(added) <= share {
+            true => volume.later.ask_now(),
+            false => volume.later.ask(DELAY),
+        }
+    }
+
+    /// What was asked for by [`ask_to_quiesce`](Self::ask_to_quiesce).
+    pub(super) fn quiesce_later(&self) {
+        // What fails goes on waiting, and whoever needs the space is told why he does not get it.
+        if self.check_live().is_ok() && !self.is_read_only() {
+            let _ = self.quiesce();
+        }
     }
 
     /// Makes everything freed so far durable on the device, then lets it be given out again. Nothing is written if

@@ -129,7 +129,10 @@ pub(super) fn resume(sb: &SuperBlock) -> Result {
 pub(super) fn reconfigure(sb: &SuperBlock, options: &Options, read_only: bool) -> Result {
     let volume = sb.data();
     match (sb.is_read_only(), read_only) {
-        (false, true) => end(sb)?,
+        (false, true) => {
+            volume.later.cancel();
+            end(sb)?;
+        }
         (true, false) => {
             check_writable(sb)?;
             begin(sb, !volume.record.is_in_use())?;

@@ -86,7 +86,7 @@ impl FileSystem for Ext2 {
         let record = sb.read(own_block.into())?;
         let offset = usize::try_from(place & u64::from(geometry.block_size().saturating_sub(1)))?;
         Ok(KBox::new(
-            Volume::new(disk, *options, groups, record, offset)?,
+            Volume::new(disk, *options, groups, (record, offset), sb.later()?)?,
             GFP_KERNEL,
         )?)
     }
@@ -236,7 +236,12 @@ impl SuperOperations for Ext2 {
         mode::resume(sb)
     }
 
+    fn later(sb: &SuperBlock) {
+        sb.quiesce_later();
+    }
+
     fn put(sb: &SuperBlock) {
+        sb.data().later.cancel();
         mode::put(sb);
     }
 

@@ -24,6 +24,8 @@ pub(super) struct FreedInode {
 pub(super) struct Quarantine {
     runs: KVVec<Run32>,
     inodes: KVVec<FreedInode>,
+    /// Blocks in the runs.
+    blocks: u64,
 }
 
 impl Quarantine {
@@ -32,6 +34,7 @@ impl Quarantine {
         Self {
             runs: KVVec::new(),
             inodes: KVVec::new(),
+            blocks: 0,
         }
     }
 
@@ -62,7 +65,13 @@ impl Quarantine {
             let _scope = NoFsScope::new();
             self.runs.push(run, GFP_KERNEL)?;
         }
+        self.blocks = self.blocks.saturating_add(run.len.into());
         Ok(())
+    }
+
+    /// How many blocks wait.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// Adds an inode. Fails without memory.

@@ -15,9 +15,9 @@ use super::{
     record::Record,
     space::Space,
     zones::Zones,
-    SuperBlock,
+    Ext2, SuperBlock,
 };
-use crate::vfs::{buffer::Buffer, errno::EUCLEAN};
+use crate::vfs::{buffer::Buffer, errno::EUCLEAN, later::Later};
 use core::{cmp::Ordering, fmt};
 use kernel::{
     prelude::*,
@@ -32,6 +32,8 @@ const MAX_REPORTS: u32 = 100;
 
 /// A mounted volume.
 pub(crate) struct Volume {
+    /// For giving out again what was freed. Goes first: it may be looking at the rest.
+    pub(super) later: Pin<KBox<Later<Ext2>>>,
     /// The superblock, checked.
     pub(super) disk: Superblock,
     /// The options of the mount.
@@ -100,8 +102,8 @@ impl Volume {
         disk: Superblock,
         options: Options,
         groups: KVVec<GroupDesc>,
-        record: Buffer,
-        offset: usize,
+        (record, offset): (Buffer, usize),
+        later: Pin<KBox<Later<Ext2>>>,
     ) -> Result<Self> {
         let geometry = &disk.geometry;
         let in_group = |(group, desc): (usize, &GroupDesc)| {
@@ -118,6 +120,7 @@ impl Volume {
             .fold(u64::from(geometry.first_data_block()), u64::saturating_add);
         let orphans = Orphans::new()?;
         Ok(Self {
+            later,
             zones: Zones::new(geometry, &groups, scattered)?,
             uncommitted: KBox::pin_init(new_mutex!(KVVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,

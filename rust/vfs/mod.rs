@@ -15,6 +15,7 @@
 //! | [`writeback`], [`ticket`] | `writeback_control` | passes over dirty folios; whether all that one sent has arrived |
 //! | [`bio`] | `bio` | I/O on runs of sectors: open → in flight → done |
 //! | [`buffer`] | `buffer_head` | metadata blocks |
+//! | [`later`] | `delayed_work` | what a volume does in the background |
 //! | [`task`] | `current` | rights of the caller, the time of day |
 //! | [`iomap`], [`direct`] | `iomap_ops` | SEEK_HOLE/DATA, FIEMAP, swap files; direct I/O |
 //!
@@ -62,6 +63,7 @@ mod inode_slab;
 mod inode_table;
 pub(crate) mod inode_write;
 pub(crate) mod iomap;
+pub(crate) mod later;
 mod no_fail;
 pub(crate) mod readahead;
 pub(crate) mod stat;

@@ -29,6 +29,10 @@ pub(crate) struct NewSuperBlock<T> {
 }
 
 impl<T: FileSystem> NewSuperBlock<T> {
+    pub(super) fn as_raw(&self) -> *mut bindings::super_block {
+        self.raw
+    }
+
     /// The device's size, in bytes.
     pub(crate) fn device_bytes(&self) -> u64 {
         // SAFETY: The super block is live and its device open while `self` exists.
