@@ -371,6 +371,16 @@ size_t rfs_iov_iter_count(const struct iov_iter *iter)
 	return iov_iter_count(iter);
 }
 
+void rfs_iov_iter_truncate(struct iov_iter *iter, size_t count)
+{
+	iov_iter_truncate(iter, count);
+}
+
+void rfs_iov_iter_reexpand(struct iov_iter *iter, size_t count)
+{
+	iov_iter_reexpand(iter, count);
+}
+
 unsigned int rfs_memalloc_nofs_save(void)
 {
 	return memalloc_nofs_save();
@@ -409,6 +419,11 @@ struct file *rfs_fault_file(struct vm_fault *fault)
 struct folio *rfs_fault_folio(struct vm_fault *fault)
 {
 	return page_folio(fault->page);
+}
+
+loff_t rfs_fault_position(struct vm_fault *fault)
+{
+	return (loff_t)fault->pgoff << PAGE_SHIFT;
 }
 
 vm_fault_t rfs_vmf_fs_error(int error)

@@ -86,6 +86,8 @@ void *rfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache);
 struct kmem_cache *rfs_inode_cache_create(const char *name, unsigned int size, unsigned int align,
 					  void (*ctor)(void *));
 size_t rfs_iov_iter_count(const struct iov_iter *iter);
+void rfs_iov_iter_truncate(struct iov_iter *iter, size_t count);
+void rfs_iov_iter_reexpand(struct iov_iter *iter, size_t count);
 unsigned int rfs_memalloc_nofs_save(void);
 void rfs_memalloc_nofs_restore(unsigned int flags);
 ssize_t rfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
@@ -93,6 +95,7 @@ void rfs_filemap_invalidate_lock_shared(struct address_space *mapping);
 void rfs_filemap_invalidate_unlock_shared(struct address_space *mapping);
 struct file *rfs_fault_file(struct vm_fault *fault);
 struct folio *rfs_fault_folio(struct vm_fault *fault);
+loff_t rfs_fault_position(struct vm_fault *fault);
 vm_fault_t rfs_vmf_fs_error(int error);
 void rfs_file_accessed(struct file *file);
 void rfs_inode_lock(struct inode *inode);

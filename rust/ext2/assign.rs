@@ -129,27 +129,52 @@ pub(super) fn block_range(first: u64, len: u64) -> Result<Range<u32>> {
     Ok(start..u32::try_from(end).map_err(|_| EFBIG)?)
 }
 
-/// Sets space aside for the holes in `range`.
+/// What a call has set aside: pieces of a file, in ascending order.
+struct Pieces {
+    before: KVec<Range<u32>>,
+    /// The last one, which ends where the search goes on.
+    last: Range<u32>,
+}
+
+impl Pieces {
+    /// Goes on at `block`; what comes before belongs to others.
+    fn skip_to(&mut self, block: u32) -> Result {
+        if !self.last.is_empty() {
+            self.before.push(self.last.clone(), GFP_KERNEL)?;
+        }
+        self.last = block..block;
+        Ok(())
+    }
+}
+
+/// Sets space aside for the holes in `range`, for all of them or for none. `ENOSPC`, `EIO`, `ENOMEM`.
 pub(super) fn reserve(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
-    let mut block = range.start;
-    // From here to `block` all was set aside by this call.
-    let mut own = block;
-    while block < range.end {
-        let reserved = match state.overlay.find(block) {
-            Found::Extent(extent) => Ok((extent.end(), false)),
-            Found::Nothing(until) => reserve_gap(inode, state, block..until.min(range.end)),
-        };
-        match reserved {
-            Ok((end, is_own)) => {
-                block = end;
-                own = if is_own { own } else { end };
-            }
-            Err(error) => {
-                // A large request that fails must not keep what others could use.
-                state.overlay.take(own..block, |_| {})?;
-                super::commit::settle(inode, state);
-                return Err(error);
-            }
+    let mut own = Pieces {
+        before: KVec::new(),
+        last: range.start..range.start,
+    };
+    let reserved = reserve_holes(inode, state, range.end, &mut own);
+    if reserved.is_err() {
+        // A large request that fails must not keep what others could use.
+        state.overlay.take(own.last, |_| {})?;
+        for piece in own.before {
+            state.overlay.take(piece, |_| {})?;
+        }
+        super::commit::settle(inode, state);
+    }
+    reserved
+}
+
+/// Sets space aside for the holes up to block `end`, and notes for which.
+fn reserve_holes(inode: &Inode, state: &mut MapState, end: u32, own: &mut Pieces) -> Result {
+    while own.last.end < end {
+        let block = own.last.end;
+        match state.overlay.find(block) {
+            Found::Extent(extent) => own.skip_to(extent.end())?,
+            Found::Nothing(until) => match reserve_gap(inode, state, block..until.min(end))? {
+                (reached, true) => own.last.end = reached,
+                (reached, false) => own.skip_to(reached)?,
+            },
         }
     }
     Ok(())

@@ -31,8 +31,8 @@ impl FileOperations for RegularFile {
         file::prepare_end(inode, size, position)
     }
 
-    fn page_mkwrite(inode: &Inode, folio: &LockedFolio<'_>) -> Result {
-        write::make_writable(inode, folio)
+    fn page_mkwrite(inode: &Inode, folio: &LockedFolio<'_>, page: Range<u64>) -> Result {
+        write::make_writable(inode, folio, page)
     }
 
     fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {

@@ -78,34 +78,15 @@ fn in_folio(folio: &LockedFolio<'_>, blocks: &Range<u64>, bits: u32) -> Range<u3
     blocks.start.saturating_sub(first) as u32..blocks.end.saturating_sub(first) as u32
 }
 
-/// `address_space_operations::write_begin`. The write may come to less than `len` bytes: the folio is the limit.
+/// `address_space_operations::write_begin`. The write may come to less than `len` bytes: the folio is the limit. Fails
+/// with `ENOSPC` unless there is space for all that fits into it.
 pub(crate) fn write_begin<T: WriteMap>(
     inode: &Inode<T>,
     pos: u64,
     len: u64,
     nowait: bool,
 ) -> Result<CachedFolio> {
-    let begun = begin(inode, pos, len, len, nowait);
-    match begun {
-        Err(error) if error == ENOSPC && !nowait && len > 1 => {
-            // What is left may do for a smaller folio. The large one lies past the end, or stays as it is.
-            let end = pos.saturating_add(len);
-            inode.drop_cache(&(pos.max(inode.size())..end));
-            begin(inode, pos, len, 1, nowait)
-        }
-        begun => begun,
-    }
-}
-
-/// Begins a write; a folio that has to be made is one for `wanted` bytes.
-fn begin<T: WriteMap>(
-    inode: &Inode<T>,
-    pos: u64,
-    len: u64,
-    wanted: u64,
-    nowait: bool,
-) -> Result<CachedFolio> {
-    let folio = CachedFolio::get(inode, pos, wanted, nowait)?;
+    let folio = CachedFolio::get(inode, pos, len, nowait)?;
     let end = pos
         .saturating_add(len)
         .min(folio.pos().saturating_add(folio.size()));
@@ -231,14 +212,35 @@ fn whole_blocks(folio: &LockedFolio<'_>, pos: u64, copied: u64, bits: u32) -> u6
     }
 }
 
-/// A page of a shared mapping is about to be written: sets space aside for the whole of its folio and makes it dirty.
-/// The folio is locked, up to date and in the file. Fails with `ENOSPC`.
-pub(crate) fn make_writable<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>) -> Result {
+/// A page of a shared mapping, at these bytes of the file, is about to be written: sets space aside for the whole of its
+/// folio and makes it dirty, or for the page alone if there is not so much. The folio is locked, up to date and in the
+/// file. Fails with `ENOSPC`.
+pub(crate) fn make_writable<T: WriteMap>(
+    inode: &Inode<T>,
+    folio: &LockedFolio<'_>,
+    page: Range<u64>,
+) -> Result {
+    let whole = folio.pos()..folio.pos().saturating_add(folio.size());
+    match make_range_writable(inode, folio, whole) {
+        Err(error) if error == ENOSPC => make_range_writable(inode, folio, page),
+        made => made,
+    }
+}
+
+fn make_range_writable<T: WriteMap>(
+    inode: &Inode<T>,
+    folio: &LockedFolio<'_>,
+    bytes: Range<u64>,
+) -> Result {
     let bits = inode.block_bits();
-    let end = folio.pos().saturating_add(folio.size()).min(inode.size());
-    let blocks = touched(&(folio.pos()..end), bits);
+    let bytes = bytes.start..bytes.end.min(inode.size());
+    if bytes.is_empty() {
+        return Err(EFAULT);
+    }
+    let blocks = touched(&bytes, bits);
     T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
-    folio.set_dirty(0..end.saturating_sub(folio.pos()), bits);
+    let start = bytes.start.saturating_sub(folio.pos());
+    folio.set_dirty(start..bytes.end.saturating_sub(folio.pos()), bits);
     Ok(())
 }
 

@@ -36,9 +36,13 @@ pub(crate) trait FileOperations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page is about to be written through a shared mapping: sets space aside for its folio, which is locked, up to
-    /// date and in the file, and makes it dirty. `ENOSPC` becomes `SIGBUS`.
-    fn page_mkwrite(_inode: &Inode<Self::FS>, _folio: &LockedFolio<'_>) -> Result {
+    /// A page, at these bytes of the file, is about to be written through a shared mapping: sets space aside for it, or
+    /// for all of its folio, which is locked, up to date and in the file, and makes that dirty. `ENOSPC` becomes `SIGBUS`.
+    fn page_mkwrite(
+        _inode: &Inode<Self::FS>,
+        _folio: &LockedFolio<'_>,
+        _page: Range<u64>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h), `struct file_operations`
 
 use super::{
+    buffered,
     dir::DirEmitter,
     direct::{self, Written},
     file::File,
@@ -251,7 +252,7 @@ impl<O: FileOperations> FileTable<O> {
                 }
             }
             if (*iocb).ki_flags & bindings::IOCB_DIRECT as c_int == 0 {
-                return (bindings::generic_perform_write(iocb, from), false);
+                return (buffered::write(iocb, from, inode.block_bits()), false);
             }
             let direct = match direct::write::<O::Map>(inode, iocb, from) {
                 Written::Over(direct) => return (direct, true),
@@ -262,7 +263,7 @@ impl<O: FileOperations> FileTable<O> {
             }
             // What cannot go past the page cache goes through it, and out of it at once.
             (*iocb).ki_flags &= !(bindings::IOCB_DIRECT as c_int);
-            let buffered = bindings::generic_perform_write(iocb, from);
+            let buffered = buffered::write(iocb, from, inode.block_bits());
             let written = bindings::direct_write_fallback(iocb, from, direct, buffered);
             (written, false)
         }
@@ -347,7 +348,8 @@ impl<O: FileOperations> FileTable<O> {
             bindings::rfs_sb_start_pagefault(sb);
             bindings::file_update_time(file);
             bindings::rfs_filemap_invalidate_lock_shared((*inode.as_raw()).i_mapping);
-            let result = Self::make_writable(inode, bindings::rfs_fault_folio(fault));
+            let folio = bindings::rfs_fault_folio(fault);
+            let result = Self::make_writable(inode, folio, bindings::rfs_fault_position(fault));
             bindings::rfs_filemap_invalidate_unlock_shared((*inode.as_raw()).i_mapping);
             bindings::rfs_sb_end_pagefault(sb);
             match result {
@@ -357,12 +359,16 @@ impl<O: FileOperations> FileTable<O> {
         }
     }
 
-    /// Locks the folio of a fault and makes it ready to be written. On success it stays locked.
+    /// Locks the folio of a fault at byte `start` of the file, where a page begins, and makes it ready to be written. On success it stays locked.
     ///
     /// # Safety
     ///
     /// `folio` is referenced by the fault.
-    unsafe fn make_writable(inode: &Inode<O::FS>, folio: *mut bindings::folio) -> Result {
+    unsafe fn make_writable(
+        inode: &Inode<O::FS>,
+        folio: *mut bindings::folio,
+        start: i64,
+    ) -> Result {
         // SAFETY: The caller's promise; one reference more goes with the guard.
         let cached = unsafe {
             bindings::rfs_folio_get(folio);
@@ -376,7 +382,9 @@ impl<O: FileOperations> FileTable<O> {
         {
             return Err(EFAULT);
         }
-        O::page_mkwrite(inode, &cached)?;
+        let start = u64::try_from(start)?;
+        let page = start..start.saturating_add(kernel::page::PAGE_SIZE as u64);
+        O::page_mkwrite(inode, &cached, page)?;
         cached.wait_stable();
         cached.leave_locked();
         Ok(())

@@ -17,6 +17,7 @@
 //! | [`buffer`] | `buffer_head` | metadata blocks |
 //! | [`later`] | `delayed_work` | what a volume does in the background |
 //! | [`task`] | `current` | rights of the caller, the time of day |
+//! | [`buffered`] | `kiocb`, `iov_iter` | writing through the page cache |
 //! | [`iomap`], [`direct`] | `iomap_ops` | SEEK_HOLE/DATA, FIEMAP, swap files; direct I/O |
 //!
 //! All `unsafe` of the project is here and in [`bindings`](crate::bindings). A file system built on these modules
@@ -42,6 +43,7 @@ pub(crate) mod aops;
 pub(crate) mod bio;
 pub(crate) mod block_state;
 pub(crate) mod buffer;
+mod buffered;
 pub(crate) mod context;
 pub(crate) mod dentry;
 pub(crate) mod dir;
