@@ -93,3 +93,73 @@ test_full_otherwise() {
 	umount m
 	fsck_clean "$DISK1"
 }
+
+# leave COUNT: as many blocks are free, the rest is in full.
+leave() {
+	fill m/full 65536 > bytes
+	truncate -s -$(($1 * $(stat -f -c %s m))) m/full
+	sync
+}
+
+# A write into a hole of a file that is in the cache in large folios takes the blocks that there are, and says how many.
+test_last_blocks() {
+	make_volume "$DISK1" -b 1024 -m 0
+	mount_volume "$DISK1" m
+	truncate -s 4M m/holes
+	cat m/holes > /dev/null
+	leave 14
+	python3 - <<'EOF' || fail "the last blocks"
+import errno, mmap, os
+file = os.open("m/holes", os.O_RDWR)
+# A page of a mapping needs four blocks and one of pointers, its folio more than there are.
+memory = mmap.mmap(file, 1 << 20)
+memory[500000] = 7
+memory.flush()
+free = os.statvfs("m").f_bfree
+assert 4 <= free <= 10, free
+wrote = os.pwrite(file, b"x" * 65536, 0)
+assert 1024 <= wrote <= free * 1024 and wrote % 1024 == 0, (wrote, free)
+try:
+    os.pwrite(file, b"x" * 65536, 200 << 10)
+    assert False, "more was written than fits"
+except OSError as error:
+    assert error.errno == errno.ENOSPC, error
+os.fsync(file)
+data = os.pread(file, 1 << 20, 0)
+assert data == b"x" * wrote + bytes(500000 - wrote) + b"\7" + bytes((1 << 20) - 500001)
+EOF
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# in_use BLOCK WORD: the volume's bitmap says so on the disk.
+in_use() { debugfs -R "testb $1" "$DISK1" 2> /dev/null | grep -q "$2"; }
+
+# What was deleted is free on the disk some time later, though nobody syncs; and nothing of that comes in the way of a freeze,
+# a change to read-only, and the end of the mount.
+test_freed_by_itself() {
+	local block i
+	make_volume "$DISK1" -b 1024 -m 0
+	mount_volume "$DISK1" m
+	xfs_io -f -c 'pwrite -b 64k 0 1m' -c fsync m/f > out
+	block=$(xfs_io -r -c 'fiemap -v' m/f | awk '/^ *0:/ { split($3, at, "."); print at[1] / 2 }')
+	in_use "$block" 'marked in use' || fail "block $block is not in use"
+	rm m/f
+	in_use "$block" 'marked in use' || fail "block $block is given out before the disk knows that it is free"
+	for ((i = 0; i < 120; i++)); do
+		in_use "$block" 'not in use' && break
+		sleep 1
+	done
+	((i < 120)) || fail "block $block does not become free"
+	for i in 1 2 3 4; do
+		xfs_io -f -c 'pwrite -b 64k 0 8m' m/f > out
+		rm m/f
+		case $i in
+			1) fsfreeze -f m && fsfreeze -u m ;;
+			2) mount -o remount,ro m && mount -o remount,rw m ;;
+			3) umount m && mount_volume "$DISK1" m ;;
+		esac
+	done
+	umount m
+	fsck_clean "$DISK1"
+}
