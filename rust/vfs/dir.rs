@@ -36,8 +36,12 @@ impl<'a> DirEmitter<'a> {
             return false;
         };
         let position = self.0.pos;
-        let kind = u32::from(kind) & self.0.dt_flags_mask;
+        // The caller of readdir may want flags beside the kind, which we have none of.
+        let kind = u32::from(kind & KINDS);
         // SAFETY: The actor belongs to this context, and `name` is valid for its length.
         unsafe { actor(self.0, name.as_ptr().cast(), len, position, ino, kind) }
     }
 }
+
+/// The bits of a `DT_*` number.
+const KINDS: u8 = 15;

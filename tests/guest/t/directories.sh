@@ -149,3 +149,30 @@ test_after_removal() {
 	same "$(seq 0 3 2999)" "$(ls -f m/d | sed '/^\.\.\?$/d; s/name-//' | sort -n)" "the names"
 	[[ -e m/d/name-2997 && ! -e m/d/name-2998 ]]
 }
+
+# kinds_by_readdir DIRECTORY: tells the kind of each entry by readdir alone: when it is asked for, the name is gone.
+kinds_by_readdir() {
+	python3 - "$1" <<- 'END'
+		import os
+		import sys
+
+		entries = sorted(os.scandir(sys.argv[1]), key=lambda entry: entry.name)
+		os.rename(sys.argv[1], sys.argv[1] + "-away")
+		for entry in entries:
+		    kind = [entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False), entry.is_symlink()]
+		    print(entry.name, *(int(is_kind) for is_kind in kind))
+	END
+}
+
+# guest: limit=200
+test_kinds_of_entries() {
+	make_volume "$DISK1" -b 4096
+	mount_volume "$DISK1" m rw
+	mkdir -p m/d/directory
+	: > m/d/file
+	ln -s file m/d/link
+	kinds_by_readdir m/d > found
+	printf '%s\n' 'directory 1 0 0' 'file 0 1 0' 'link 0 0 1' | cmp - found
+	umount m
+	fsck_clean "$DISK1"
+}
