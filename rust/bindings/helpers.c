@@ -107,16 +107,86 @@ u64 rfs_bdev_nr_bytes(struct block_device *bdev)
 	return bdev_nr_bytes(bdev);
 }
 
+errseq_t rfs_bdev_write_errors(struct block_device *bdev)
+{
+	return READ_ONCE(bdev->bd_mapping->wb_err);
+}
+
+bool rfs_bdev_advance_errors(struct block_device *bdev, errseq_t *since)
+{
+	return errseq_check_and_advance(&bdev->bd_mapping->wb_err, since);
+}
+
+int rfs_bdev_write_and_wait(struct block_device *bdev)
+{
+	int error = filemap_fdatawrite(bdev->bd_mapping);
+
+	filemap_fdatawait_keep_errors(bdev->bd_mapping);
+	return error;
+}
+
+/* A buffer whose write failed holds the only copy. */
+static bool revive_buffer(struct buffer_head *bh)
+{
+	if (!buffer_write_io_error(bh) || !buffer_req(bh) || buffer_locked(bh))
+		return false;
+	set_buffer_uptodate(bh);
+	mark_buffer_dirty(bh);
+	return true;
+}
+
+/* Makes the failed buffers of the folio dirty, and takes references on as many as `found` has room for. */
+static unsigned int revive_folio(struct folio *folio, struct buffer_head **found, unsigned int room)
+{
+	struct buffer_head *bh, *head;
+	unsigned int count = 0;
+
+	head = folio_buffers(folio);
+	for (bh = head; bh; bh = bh->b_this_page == head ? NULL : bh->b_this_page) {
+		if (revive_buffer(bh) && count < room) {
+			get_bh(bh);
+			found[count++] = bh;
+		}
+	}
+	return count;
+}
+
+/* Goes on at page *index, and moves it; the answer is 0 at the end, and otherwise 1 more than the number found. */
+unsigned int rfs_bdev_revive_buffers(struct block_device *bdev, pgoff_t *index, struct buffer_head **found,
+				     unsigned int room)
+{
+	struct address_space *mapping = bdev->bd_mapping;
+	struct folio_batch batch;
+	unsigned int i, count = 0;
+
+	folio_batch_init(&batch);
+	if (!filemap_get_folios(mapping, index, -1, &batch))
+		return 0;
+	for (i = 0; i < folio_batch_count(&batch); i++) {
+		struct folio *folio = batch.folios[i];
+
+		/* With the lock its buffers stay. */
+		folio_lock(folio);
+		if (folio->mapping == mapping)
+			count += revive_folio(folio, found + count, room - count);
+		folio_unlock(folio);
+	}
+	folio_batch_release(&batch);
+	cond_resched();
+	return count + 1;
+}
+
 struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block)
 {
 	struct blk_plug *plug = current->plug;
-	struct buffer_head *bh;
+	struct buffer_head *bh = sb_getblk(sb, block);
 
-	if (!plug)
-		return sb_bread(sb, block);
-	bh = sb_getblk(sb, block);
-	if (!bh || buffer_uptodate(bh))
+	if (!bh || buffer_uptodate(bh) || revive_buffer(bh))
 		return bh;
+	if (!plug) {
+		brelse(bh);
+		return sb_bread(sb, block);
+	}
 	/*
 	 * The task is about to wait for this block: what it has held back goes first, and the block is read from here
 	 * and not by a worker, as it would be if the scheduler emptied the plug.
@@ -137,12 +207,23 @@ struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block)
 
 struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block)
 {
-	return sb_find_get_block(sb, block);
+	struct buffer_head *bh = sb_find_get_block(sb, block);
+
+	if (bh && !buffer_uptodate(bh))
+		revive_buffer(bh);
+	return bh;
 }
 
 void rfs_sb_breadahead(struct super_block *sb, sector_t block)
 {
 	sb_breadahead(sb, block);
+}
+
+void rfs_bforget(struct buffer_head *bh)
+{
+	/* It may be another's block soon, and must not be revived then. */
+	clear_buffer_write_io_error(bh);
+	__bforget(bh);
 }
 
 void rfs_get_bh(struct buffer_head *bh)

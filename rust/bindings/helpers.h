@@ -57,10 +57,16 @@ bool rfs_bdev_read_only(struct block_device *bdev);
 u64 rfs_bdev_discard_granularity(struct block_device *bdev);
 
 /* Buffers. */
+errseq_t rfs_bdev_write_errors(struct block_device *bdev);
+bool rfs_bdev_advance_errors(struct block_device *bdev, errseq_t *since);
+int rfs_bdev_write_and_wait(struct block_device *bdev);
+unsigned int rfs_bdev_revive_buffers(struct block_device *bdev, pgoff_t *index, struct buffer_head **found,
+				     unsigned int room);
 struct buffer_head *rfs_sb_bread(struct super_block *sb, sector_t block);
 struct buffer_head *rfs_sb_getblk(struct super_block *sb, sector_t block);
 struct buffer_head *rfs_sb_find_get_block(struct super_block *sb, sector_t block);
 void rfs_sb_breadahead(struct super_block *sb, sector_t block);
+void rfs_bforget(struct buffer_head *bh);
 void rfs_get_bh(struct buffer_head *bh);
 void rfs_lock_buffer(struct buffer_head *bh);
 void rfs_clear_buffer_dirty(struct buffer_head *bh);

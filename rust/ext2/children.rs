@@ -3,9 +3,12 @@
 //! What `fsync` of a directory has to write beside the directory: the files that were made in it since the last one,
 //! without which its names would lead nowhere after a crash.
 
-use super::{commit, inode_write, Inode};
+use super::{
+    commit::{Batch, Extents},
+    inode_write, Inode, SuperBlock,
+};
 use core::ops::RangeInclusive;
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::aref::ARef};
 
 /// How many ranges are kept. Files that one task makes in a directory get numbers in a row: few ranges are many files.
 const MAX: usize = 256;
@@ -39,7 +42,7 @@ pub(super) fn note(dir: &Inode, child: &Inode) -> Result {
 }
 
 /// Writes the files that were made in `dir` since the last call, and waits: their inodes and, of directories, their
-/// blocks. For `fsync` of `dir`, before its own blocks are written. Sleeps; `EIO`.
+/// blocks. For `fsync` of `dir`, before its own blocks are written; those are committed here, with the same flush. Sleeps; `EIO`.
 pub(super) fn sync(dir: &Inode) -> Result {
     let children = core::mem::replace(&mut *dir.data().children.lock(), Children::new());
     let result = write(dir, &children);
@@ -52,19 +55,29 @@ pub(super) fn sync(dir: &Inode) -> Result {
     result
 }
 
+/// The file of that number. One that left memory was stored before, and one without links need not last.
+fn live(sb: &SuperBlock, ino: u32) -> Option<ARef<Inode>> {
+    sb.find_inode(ino.into()).filter(|child| child.links() != 0)
+}
+
 fn write(dir: &Inode, children: &Children) -> Result {
     let sb = dir.sb();
     let numbers = || children.0.iter().flat_map(Clone::clone);
+    let mut batch = Batch::new(Extents::All);
     for ino in numbers() {
-        // One that left memory was stored before; one without links need not last.
-        let Some(child) = sb.find_inode(ino.into()).filter(|child| child.links() != 0) else {
-            continue;
-        };
-        if child.is_directory() {
-            commit::commit(&child, commit::Extents::All)?;
-            child.sync_metadata()?;
+        if let Some(child) = live(sb, ino).filter(|child| child.is_directory()) {
+            batch.add(child);
         }
-        inode_write::store(&child)?;
+    }
+    batch.add(dir.into());
+    batch.commit(sb)?;
+    for ino in numbers() {
+        if let Some(child) = live(sb, ino) {
+            if child.is_directory() {
+                child.sync_metadata()?;
+            }
+            inode_write::store(&child)?;
+        }
     }
     inode_write::write_table(sb, numbers())
 }

@@ -66,54 +66,130 @@ pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
 /// How often a commit is tried while others truncate the file or commit it. Each time somebody has got on.
 const ATTEMPTS: u32 = 100;
 
-/// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
-pub(super) fn commit_all(sb: &SuperBlock) -> Result {
-    let listed = core::mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
-    let mut ready: KVVec<(ARef<Inode>, Prepared)> = KVVec::new();
-    let mut result = Ok(());
-    for ino in listed {
-        let Some(inode) = sb.find_inode(ino.into()) else {
-            continue;
-        };
-        // From now on a new extent lists the file again.
-        inode.data().map.write().listed = false;
-        wait(&inode);
-        match prepare(&inode) {
-            Ok(Some(prepared)) => match ready.push((inode, prepared), GFP_KERNEL) {
-                Ok(()) => {}
-                Err(error) => result = result.and(Err(error.into())),
-            },
-            Ok(None) => {}
-            Err(error) => {
-                relist(&inode);
-                result = result.and(Err(error));
-            }
-        }
+/// Has an inode's turn come again if blocks were chosen for the file that its pointers do not know. Fails with `ENOMEM`.
+pub(super) fn keep(inode: &Inode) -> Result {
+    let mut state = inode.data().map.write();
+    if state.has_chosen() {
+        list(inode, &mut state)?;
+        inode.mark_dirty();
     }
-    if ready.is_empty() {
-        return result;
-    }
-    let flushed = sb.flush_device();
-    for (inode, prepared) in ready {
-        let done = match flushed {
-            Ok(()) => finish(&inode, prepared).and_then(|done| match done {
-                true => Ok(()),
-                false => commit(&inode, Extents::All),
-            }),
-            Err(error) => {
-                give_up(&inode, &prepared);
-                Err(error)
-            }
-        };
-        if let Err(error) = done {
-            relist(&inode);
-            result = result.and(Err(error));
-        }
-    }
-    result
+    Ok(())
 }
 
-/// Lists a file again whose commit failed.
+/// Commits what has arrived of a file, and of all others with it: one flush serves them all. Has the inode's turn come
+/// again if there is more. Sleeps; the errors of [`commit`], of any of the files.
+pub(super) fn commit_ready(inode: &Inode) -> Result {
+    keep(inode)?;
+    let arrived = inode.data().map.read().has_arrived();
+    match arrived {
+        true => commit_all(inode.sb(), Extents::Ready),
+        false => Ok(()),
+    }
+}
+
+/// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
+pub(super) fn commit_all(sb: &SuperBlock, extents: Extents) -> Result {
+    let listed = core::mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
+    let mut batch = Batch::new(extents);
+    for ino in listed {
+        if let Some(inode) = sb.find_inode(ino.into()) {
+            // From now on a new extent lists the file again.
+            inode.data().map.write().listed = false;
+            batch.add(inode);
+        }
+    }
+    batch.commit(sb)
+}
+
+/// Files that are committed together, with one flush for all.
+pub(super) struct Batch {
+    extents: Extents,
+    ready: KVVec<(ARef<Inode>, Prepared)>,
+    /// The first error so far.
+    result: Result,
+}
+
+impl Batch {
+    /// No files.
+    pub(super) fn new(extents: Extents) -> Self {
+        Self {
+            extents,
+            ready: KVVec::new(),
+            result: Ok(()),
+        }
+    }
+
+    /// Prepares a file. What goes wrong is told by [`commit`](Self::commit). Sleeps.
+    pub(super) fn add(&mut self, inode: ARef<Inode>) {
+        if self.extents == Extents::All {
+            wait(&inode);
+        }
+        match prepare(&inode) {
+            Ok(Some(prepared)) => {
+                if let Err((inode, prepared, error)) = self.push(inode, prepared) {
+                    give_up(&inode, &prepared);
+                    self.failed(&inode, error);
+                }
+            }
+            Ok(None) => later(&inode),
+            Err(error) => self.failed(&inode, error),
+        }
+    }
+
+    fn push(
+        &mut self,
+        inode: ARef<Inode>,
+        prepared: Prepared,
+    ) -> Result<(), (ARef<Inode>, Prepared, Error)> {
+        match self.ready.reserve(1, GFP_KERNEL) {
+            // There is room for it.
+            Ok(()) => drop(self.ready.push_within_capacity((inode, prepared))),
+            Err(error) => return Err((inode, prepared, error.into())),
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, inode: &Inode, error: Error) {
+        relist(inode);
+        self.result = self.result.and(Err(error));
+    }
+
+    /// Makes the files reachable that were prepared. Gives the first error when all have been tried. Sleeps; `EIO`,
+    /// `ENOSPC`, `ENOMEM`, `EUCLEAN`.
+    pub(super) fn commit(mut self, sb: &SuperBlock) -> Result {
+        let ready = core::mem::replace(&mut self.ready, KVVec::new());
+        if ready.is_empty() {
+            return self.result;
+        }
+        let flushed = sb.flush_device();
+        for (inode, prepared) in ready {
+            let done = match flushed {
+                Ok(()) => finish(&inode, prepared).and_then(|done| match done {
+                    true => Ok(()),
+                    false => commit(&inode, self.extents),
+                }),
+                Err(error) => {
+                    give_up(&inode, &prepared);
+                    Err(error)
+                }
+            };
+            match done {
+                Ok(()) => later(&inode),
+                Err(error) => self.failed(&inode, error),
+            }
+        }
+        self.result
+    }
+}
+
+/// Lists a file again that has more on its way.
+fn later(inode: &Inode) {
+    if inode.data().map.read().has_chosen() {
+        relist(inode);
+    }
+}
+
+/// Lists a file again that is still to be committed.
 fn relist(inode: &Inode) {
     let mut state = inode.data().map.write();
     // Without memory for that, the inode is still dirty, and its own write commits it.

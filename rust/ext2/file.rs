@@ -75,7 +75,7 @@ pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     };
     // The flusher may have stored the inode without waiting, and left it clean.
     let stored = inode_write::write_stored(inode);
-    let flushed = inode.sb().flush_device();
+    let flushed = inode.sb().make_durable();
     data.and(linked)
         .and(metadata)
         .and(written)

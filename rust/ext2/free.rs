@@ -10,7 +10,7 @@ use super::{
     volume::Place,
     SuperBlock,
 };
-use crate::vfs::{errno::EOPNOTSUPP, sync::NoFsScope, task};
+use crate::vfs::{errno::EOPNOTSUPP, lost_writes::LostBlocks, sync::NoFsScope, task};
 use core::ops::Range;
 use kernel::prelude::*;
 
@@ -127,13 +127,13 @@ impl SuperBlock {
 
     fn settle_and_release(&self, always: bool) -> Result {
         let space = &self.data().space;
-        let _quiescing = space.quiescing.lock();
+        let mut blocks = space.quiescing.lock();
         let freed = space.quarantine.lock().take();
         if freed.is_empty() && !always {
             return Ok(());
         }
         let _scope = NoFsScope::new();
-        if let Err(error) = self.settle() {
+        if let Err(error) = self.settle(&mut blocks) {
             self.put_back(&freed);
             return Err(error);
         }
@@ -148,10 +148,20 @@ impl SuperBlock {
         Ok(())
     }
 
-    /// Makes durable what is dirty in the device's page cache.
-    fn settle(&self) -> Result {
-        self.sync_device()?;
-        self.flush_device()
+    /// Makes durable what is dirty in the device's page cache. `blocks` is what `Space::quiescing` guards.
+    fn settle(&self, blocks: &mut LostBlocks) -> Result {
+        self.settle_device(&self.data().space.lost, blocks)
+    }
+
+    /// Makes durable what the device was given. Metadata whose write failed is written again first. Sleeps; `EIO`.
+    pub(super) fn make_durable(&self) -> Result {
+        let space = &self.data().space;
+        if !self.has_lost_writes(&space.lost) {
+            return self.flush_device();
+        }
+        let mut blocks = space.quiescing.lock();
+        let _scope = NoFsScope::new();
+        self.settle(&mut blocks)
     }
 
     /// Puts into quarantine again what could not be settled.
@@ -174,7 +184,12 @@ impl SuperBlock {
 
     /// Settles, then does what frees for good.
     fn settle_then(&self, free: impl FnOnce(&Self)) {
-        match self.settle() {
+        let settled = {
+            let mut blocks = self.data().space.quiescing.lock();
+            let _scope = NoFsScope::new();
+            self.settle(&mut blocks)
+        };
+        match settled {
             Ok(()) => free(self),
             Err(_) => self.report(format_args!(
                 "freed blocks stay in use until e2fsck is run: cannot write"

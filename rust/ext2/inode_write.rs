@@ -170,16 +170,17 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     if inode.links() == 0 {
         orphan::add(inode)?;
     }
-    if why == WriteReason::Background {
-        if inode.is_directory() {
-            namei::settle_names(inode)?;
+    let committed = match why {
+        WriteReason::Background => {
+            if inode.is_directory() {
+                namei::settle_names(inode)?;
+            }
+            commit::commit_ready(inode)
         }
-        commit::commit(inode, commit::Extents::Ready)?;
-        // What has just been sent is committed when the inode's turn comes again.
-        if inode.data().map.read().is_on_its_way() {
-            inode.mark_dirty();
-        }
-    }
+        // One flush for all comes with the pass that waits.
+        WriteReason::Passing => commit::keep(inode),
+        WriteReason::SyncAll | WriteReason::Durable => Ok(()),
+    };
     let buffer = store(inode)?;
     if why == WriteReason::Durable {
         inode.data().attributes.take_stored();
@@ -193,7 +194,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
             );
         })?;
     }
-    Ok(())
+    committed
 }
 
 /// [`SuperOperations::evict`](crate::vfs::super_ops::SuperOperations::evict).

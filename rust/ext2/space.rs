@@ -16,7 +16,10 @@ use super::{
     },
     quarantine::Quarantine,
 };
-use crate::vfs::errno::EUCLEAN;
+use crate::vfs::{
+    errno::EUCLEAN,
+    lost_writes::{LostBlocks, LostWrites},
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -194,9 +197,11 @@ pub(super) struct Space {
     /// What was freed and waits.
     #[pin]
     pub(super) quarantine: Mutex<Quarantine>,
-    /// Held while quarantine is emptied; outside of the groups' locks.
+    /// Held while the device's page cache is written and quarantine is emptied; outside of the groups' locks.
     #[pin]
-    pub(super) quiescing: Mutex<()>,
+    pub(super) quiescing: Mutex<LostBlocks>,
+    /// Metadata whose write failed.
+    pub(super) lost: LostWrites,
     #[pin]
     locks: [Mutex<Windows>; LOCKS],
 }
@@ -220,7 +225,8 @@ impl Space {
             longest: Atomic::new(longest),
             groups,
             quarantine <- new_mutex!(Quarantine::new(), "rext2_quarantine"),
-            quiescing <- new_mutex!((), "rext2_quiescing"),
+            quiescing <- new_mutex!(LostBlocks::new(), "rext2_quiescing"),
+            lost: LostWrites::new(),
             locks <- pin_init::pin_init_array_from_fn(|_| new_mutex!(Windows::new(), "rext2_group")),
         });
         KBox::pin_init(space, GFP_KERNEL)

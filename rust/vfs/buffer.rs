@@ -31,7 +31,8 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// Reads a block. Sleeps; fails with `EIO`.
+    /// Reads a block; one whose last write failed is valid as it is in memory, and written again. Sleeps; fails with
+    /// `EIO`.
     ///
     /// # Safety
     ///
@@ -42,7 +43,16 @@ impl Buffer {
         NonNull::new(raw).map(|raw| Self { raw }).ok_or(EIO)
     }
 
-    /// A block that is in memory and up to date.
+    /// Takes over a reference on a buffer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is null or a buffer that is mapped, with a reference that nobody else gives back.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::buffer_head) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self { raw })
+    }
+
+    /// A block that is in memory and up to date, or whose last write failed, which makes it dirty again.
     ///
     /// # Safety
     ///
@@ -193,7 +203,7 @@ impl Buffer {
     pub(crate) fn forget(self) {
         let buffer = core::mem::ManuallyDrop::new(self);
         // SAFETY: "Referenced buffer"; the reference goes with it.
-        unsafe { bindings::__bforget(buffer.raw.as_ptr()) };
+        unsafe { bindings::rfs_bforget(buffer.raw.as_ptr()) };
     }
 }
 

@@ -14,7 +14,7 @@
 //! | [`folio`], [`block_state`], [`readahead`] | `folio`, `readahead_control` | page cache memory and its life |
 //! | [`writeback`], [`ticket`] | `writeback_control` | passes over dirty folios; whether all that one sent has arrived |
 //! | [`bio`] | `bio` | I/O on runs of sectors: open → in flight → done |
-//! | [`buffer`] | `buffer_head` | metadata blocks |
+//! | [`buffer`], [`lost_writes`] | `buffer_head`, `errseq_t` | metadata blocks; those whose write failed |
 //! | [`later`] | `delayed_work` | what a volume does in the background |
 //! | [`task`] | `current` | rights of the caller, the time of day |
 //! | [`buffered`] | `kiocb`, `iov_iter` | writing through the page cache |
@@ -66,6 +66,7 @@ mod inode_table;
 pub(crate) mod inode_write;
 pub(crate) mod iomap;
 pub(crate) mod later;
+pub(crate) mod lost_writes;
 mod no_fail;
 pub(crate) mod readahead;
 pub(crate) mod stat;

@@ -295,12 +295,6 @@ pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(raw: *mut bindings::super
 
 /// The volume as a device.
 impl<T: FileSystem> SuperBlock<T> {
-    /// Writes every dirty buffer of the device and waits. Fails with `EIO`.
-    pub(crate) fn sync_device(&self) -> Result {
-        // SAFETY: The super block is live and its device open.
-        to_result(unsafe { bindings::sync_blockdev((*self.as_raw()).s_bdev) })
-    }
-
     /// Whether the device itself refuses writes.
     pub(crate) fn is_device_read_only(&self) -> bool {
         // SAFETY: As above.

@@ -79,8 +79,10 @@ pub(crate) trait SuperOperations {
 /// Why an inode is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteReason {
-    /// It has been dirty for long, or memory is scarce.
+    /// It has been dirty for long, or too much is.
     Background,
+    /// In passing: a pass that waits comes after this one, or memory is needed.
+    Passing,
     /// All inodes are, and [`SuperOperations::sync`] comes after that.
     SyncAll,
     /// Somebody waits for this one: it must be on the device when the call returns.
@@ -162,8 +164,10 @@ impl<T: FileSystem> SuperTable<T> {
         // SAFETY: "Callback pointer" for both.
         let (inode, why) = unsafe {
             let all = (*wbc).sync_mode == bindings::writeback_sync_modes_WB_SYNC_ALL;
+            let routine = (*wbc).for_kupdate() != 0 || (*wbc).for_background() != 0;
             let why = match (all, (*wbc).for_sync() != 0) {
-                (false, _) => WriteReason::Background,
+                (false, _) if routine => WriteReason::Background,
+                (false, _) => WriteReason::Passing,
                 (true, true) => WriteReason::SyncAll,
                 (true, false) => WriteReason::Durable,
             };

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Power cuts: all writes of a workload are recorded (dm-log-writes) and replayed to many moments. At each one e2fsck must
 # end with a consistent volume, what was synced must be there, and nothing may show what the disk held before.
-# guest: limit=600 disks=48M,384M
+# guest: limit=600 disks=8M,384M
 
 tools=/mnt/src/build/tools
 
@@ -10,13 +10,24 @@ stale() {
 	head -c "$(blockdev --getsize64 "$1")" /dev/zero | tr '\0' '\333' | dd of="$1" bs=1M status=none
 }
 
-# record SEED STEPS MKE2FS-ARGUMENT...: works on a fresh volume on DISK1; the log is on DISK2, what was there
+# What is left free of the volume, in bytes; nothing for all of it.
+left=
+
+# leave BYTES: fills the volume but for so much.
+leave() {
+	mount_volume "$DISK1" m
+	head -c $(($(stat -f -c '%f * %S' m) - $1)) /dev/zero > m/ballast
+	umount m
+}
+
+# record KIND SEED STEPS MKE2FS-ARGUMENT...: works on a fresh volume on DISK1; the log is on DISK2, what was there
 # before the workload in base.img, what was done in the file journal.
 record() {
-	local seed=$1 steps=$2
-	shift 2
+	local kind=$1 seed=$2 steps=$3
+	shift 3
 	stale "$DISK1"
 	make_volume "$DISK1" -K "$@"
+	[[ ! $left ]] || leave "$left"
 	dd if="$DISK1" of=base.img bs=1M status=none
 	modprobe dm_mod
 	modprobe dm_log_writes
@@ -25,7 +36,7 @@ record() {
 	dmsetup mknodes recorded
 	dmsetup message recorded 0 mark begin
 	mount_volume /dev/mapper/recorded m
-	$tools/workload run m journal "$seed" "$steps" recorded
+	$tools/workload run m journal "$seed" "$steps" "$kind" recorded
 	umount m
 	end_record
 	fsck_clean "$DISK1"
@@ -54,7 +65,7 @@ repaired() {
 cut() {
 	local durable=$1 sent=$2 mark=$3 seed=$4
 	where="power cut at $durable to $sent (seed '$seed'), mark $mark"
-	cp --sparse=always base.img crash.img
+	cp base.img crash.img
 	# shellcheck disable=SC2086 # no seed, no argument
 	$tools/replay apply "$DISK2" crash.img "$durable" "$sent" $seed
 	repaired crash.img
@@ -67,10 +78,10 @@ cut() {
 	umount c
 }
 
-# survives COUNT: at about COUNT moments.
+# survives COUNT LEAST: at every flush and about COUNT moments between, which must be LEAST at least.
 survives() {
 	local durable sent mark at=0 number=0
-	mkdir c
+	mkdir -p c
 	modprobe loop
 	$tools/replay points "$DISK2" begin "$1" > points
 	while read -r durable sent mark; do
@@ -83,25 +94,40 @@ survives() {
 		((sent == durable)) || cut "$durable" "$sent" "$mark" $number
 	done < points
 	echo "$number moments"
-	((number * 4 >= $1 * 3)) || fail "only $number moments to look at"
+	((number >= $2)) || fail "only $number moments to look at"
 }
 
-test_1k_blocks() {
-	record 1 45 -b 1024
-	survives 30
+# In each run; the others with `make test-full`.
+test_mixed_1k_blocks() {
+	record mixed 1 24 -b 1024
+	survives 8 20
+}
+test_directories_4k_blocks() {
+	record directories 2 24 -b 4096
+	survives 8 20
 }
 
-test_4k_blocks() {
-	record 2 45 -b 4096
-	survives 30
-}
+# guest: full=1 limit=3000
 
-# guest: full=1 limit=3600
-test_many() {
-	local seed
-	for seed in {10..20}; do
-		record "$seed" 300 -b $((1024 << seed % 3))
-		survives 60
-		rm -rf c m journal points
+# each KIND MKE2FS-ARGUMENT...: block sizes and seeds.
+each() {
+	local kind=$1 size seed=10
+	shift
+	for size in 1024 4096 2048; do
+		seed=$((seed + 1))
+		record "$kind" $seed 60 -b $size "$@"
+		survives 10 20
 	done
 }
+test_mixed() { each mixed; }
+test_append() { each append; }
+test_replace() { each replace; }
+test_holes() { each holes; }
+# So small that what was deleted is used again.
+test_reuse() {
+	left=1200000
+	each reuse
+}
+test_directories() { each directories; }
+test_mapped() { each mapped; }
+test_direct() { each direct; }

@@ -117,3 +117,269 @@ test_killed_writers() {
 	cd "$WORK"
 	fsck_clean "$DISK1"
 }
+
+# flakey FEATURE...: all the time.
+flakey() { printf '0 %s flakey %s 0 0 1 %s' "$(sectors "$DISK1")" "$DISK1" "$*"; }
+
+# The device says yes and writes nothing: what was durable before stays, and the volume can be repaired.
+writes_dropped() {
+	modprobe dm_flakey
+	fresh "$1"
+	cp -a /etc/default m/before
+	sync
+	dm_change d "$(flakey 1 drop_writes)"
+	cp -r /etc/default m/later
+	head -c 3M /dev/urandom > m/random
+	mv m/later m/renamed
+	rm -r m/renamed/* m/random
+	ln -s x m/link
+	sync
+	umount m
+	run_deferred
+	cd "$WORK"
+	repaired
+	mount_volume "$DISK1" m
+	same_tree /etc/default m/before
+	umount m
+	fsck_clean "$DISK1"
+}
+test_writes_dropped_1k_blocks() { writes_dropped 1024; }
+test_writes_dropped_4k_blocks() { writes_dropped 4096; }
+
+# Metadata that could not be written is written when the device works again: nothing is lost for good but contents, of
+# which their writers were told.
+metadata_comes_later() {
+	local i
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	modprobe dm_flakey
+	fresh "$1"
+	mkdir m/old
+	for ((i = 0; i < 30; i++)); do head -c 3000 /dev/zero > "m/old/f$i"; done
+	sync
+	dm_change d "$(flakey 1 error_writes)"
+	for ((i = 0; i < 30; i++)); do
+		mkdir "m/new$i"
+		touch "m/new$i/f"
+		ln -s /x "m/old/l$i"
+		rm "m/old/f$i"
+	done
+	! sync -f m || fail "no error from sync"
+	# What was changed must not come back from the disk as it was.
+	echo 3 > /proc/sys/vm/drop_caches
+	links=$(seq -f 'l%g' 0 29 | LC_ALL=C sort)
+	same "$links" "$(LC_ALL=C ls m/old)" "names after failed writes"
+	head -c 100k /dev/zero > m/more || true
+	! sync m/more || fail "no error from fsync"
+	dm_change d "$(working)"
+	# The kernel tells of what happened before, once.
+	sync -f m || true
+	sync -f m || fail "sync fails on a device that works"
+	head -c 500k /dev/urandom > copy
+	cp copy m/copy
+	umount m
+	run_deferred
+	cd "$WORK"
+	fsck_clean "$DISK1"
+	mount_volume "$DISK1" m
+	cmp copy m/copy
+	same "$links" "$(LC_ALL=C ls m/old)" "names on disk"
+	same 30 "$(find m/new* -type f | wc -l)" "files on disk"
+	umount m
+}
+test_metadata_comes_later_1k_blocks() { metadata_comes_later 1024; }
+test_metadata_comes_later_4k_blocks() { metadata_comes_later 4096; }
+
+# `fsync` does not say yes while metadata is lost that the kernel wrote on its own account.
+test_fsync_knows_of_lost_metadata() {
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	modprobe dm_flakey
+	fresh 1024
+	mkdir m/dir
+	sync
+	head -c 200k /dev/urandom > data
+	cp data m/dir/file
+	sync -d m/dir/file
+	chmod 640 m/dir/file
+	dm_change d "$(flakey 1 error_writes)"
+	# The block of the directory is in the device's cache.
+	fails_with 'Input/output error' sync /dev/mapper/d
+	fails_with 'Input/output error' sync m/dir
+	fails_with 'Input/output error' sync m/dir
+	dm_change d "$(working)"
+	sync m/dir || fail "fsync fails on a device that works"
+	# Here the power fails.
+	dm_change d "$(flakey 1 drop_writes)"
+	umount m
+	run_deferred
+	cd "$WORK"
+	repaired
+	mount_volume "$DISK1" m
+	cmp data m/dir/file
+	umount m
+}
+
+# The device works now and then. What `fsync` called durable is there in the end.
+test_errors_come_and_go() {
+	local name
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	modprobe dm_flakey
+	fresh 1024
+	python3 - "$(working)" "$(flakey 1 error_writes)" <<'END' > turns || fail "writers"
+import os, subprocess, sys, threading
+durable = {}
+def work(me):
+    for n in range(120):
+        name = f"m/w{me}-{n % 7}"
+        data = f"{me} {n} ".encode() * (50 + n * 97 % 3000)
+        # What fails half way may leave anything.
+        durable.pop(name, None)
+        try:
+            if n % 5 == 4:
+                os.unlink(name)
+        except OSError:
+            pass
+        try:
+            with open(name, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            directory = os.open("m", os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError:
+            continue
+        durable[name] = data
+def fault(table):
+    subprocess.run(["dmsetup", "suspend", "--noflush", "--nolockfs", "d"], check=True)
+    subprocess.run(["dmsetup", "load", "d", "--table", table], check=True)
+    subprocess.run(["dmsetup", "resume", "d"], check=True)
+threads = [threading.Thread(target=work, args=(me,)) for me in range(3)]
+for thread in threads:
+    thread.start()
+turn = 0
+while any(thread.is_alive() for thread in threads):
+    turn += 1
+    fault(sys.argv[1 + turn % 2])
+fault(sys.argv[1])
+os.makedirs("expected")
+for name, data in durable.items():
+    open("expected/" + name[2:], "wb").write(data)
+print(turn)
+END
+	(($(cat turns) > 4)) || fail "only $(cat turns) changes of the device"
+	umount m || fail "umount"
+	run_deferred
+	cd "$WORK"
+	repaired
+	mount_volume "$DISK1" m
+	for name in expected/*; do
+		cmp "$name" "m/${name#*/}" || fail "$name is not what fsync called durable"
+	done
+	umount m
+}
+
+# A device that becomes read-only under a volume that is written, and back.
+test_read_only_device() {
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O|read-only'
+	fresh 1024
+	head -c 1M /dev/urandom > before
+	cp before m/
+	sync
+	blockdev --setro /dev/mapper/d
+	# The block layer lets writes through or not; nobody hangs.
+	cp before m/after || true
+	sync -f m || true
+	mount -o remount,ro m || fail "cannot become read-only"
+	fails_with 'Read-only' touch m/x
+	fails_with '' mount -o remount,rw m
+	blockdev --setrw /dev/mapper/d
+	mount -o remount,rw m
+	cp before m/again
+	sync m/again m
+	umount m
+	run_deferred
+	cd "$WORK"
+	repaired
+	mount_volume "$DISK1" m
+	cmp before m/before
+	cmp before m/again
+	umount m
+}
+
+# A device that promised more space than it has.
+test_full_device() {
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O|out of data|thin'
+	modprobe dm_thin_pool
+	dm_disk meta "0 8192 linear $DISK1 0"
+	dm_disk data "0 32768 linear $DISK1 8192"
+	dd if=/dev/zero of=/dev/mapper/meta bs=4k count=1 status=none
+	dm_disk pool "0 32768 thin-pool /dev/mapper/meta /dev/mapper/data 128 0 1 error_if_no_space"
+	dmsetup message pool 0 'create_thin 0'
+	dm_disk thin '0 131072 thin /dev/mapper/pool 0'
+	make_volume /dev/mapper/thin
+	mount_volume /dev/mapper/thin m
+	head -c 2M /dev/urandom > before
+	cp before m/
+	sync
+	dd if=/dev/zero of=m/large bs=1M count=32 status=none || true
+	! sync m/large 2> error || fail "no error from fsync"
+	cmp before m/before
+	rm m/large
+	# More for the pool.
+	dm_change data "0 196608 linear $DISK1 8192"
+	dm_change pool "0 196608 thin-pool /dev/mapper/meta /dev/mapper/data 128 0 1 error_if_no_space"
+	sync -f m || true
+	cp before m/again
+	sync m/again m
+	drop_caches
+	cmp before m/again
+	umount m
+	e2fsck -fy /dev/mapper/thin > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	fsck_clean /dev/mapper/thin
+	mount_volume /dev/mapper/thin m
+	cmp before m/before
+	cmp before m/again
+	umount m
+}
+
+# damaged OPTIONS: a file whose blocks the bitmap calls free is deleted, so that damage is found while writing.
+damaged() {
+	local block
+	make_volume "$DISK1" -b 1024
+	mount_volume "$DISK1" m
+	head -c 20k /dev/zero > m/f
+	head -c 20k /dev/zero > m/g
+	umount m
+	block=$(file_blocks "$DISK1" /f | head -n 1)
+	debugfs -w -R "freeb $block" "$DISK1" 2> /dev/null
+	mount_volume "$DISK1" m "$1"
+	rm m/f
+	sync -f m || true
+	logged "rext2.*${DISK1##*/}: .*block" || fail "the log says nothing"
+}
+
+whole_again() {
+	[[ $(dumpe2fs -h "$DISK1" 2> /dev/null) == *'with errors'* ]] || fail "the volume does not say that it has errors"
+	e2fsck -fy "$DISK1" > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	fsck_clean "$DISK1"
+}
+
+test_damage_found_while_writing() {
+	damaged errors=continue
+	touch m/still
+	sync -f m
+	umount m
+	whole_again
+}
+
+test_damage_stops_writing() {
+	damaged errors=remount-ro
+	logged 'no more writing' || fail "the log does not say that writing has ended"
+	fails_with 'Read-only' touch m/x
+	fails_with 'Read-only' rm m/g
+	cmp m/g <(head -c 20k /dev/zero)
+	umount m
+	whole_again
+}

@@ -152,10 +152,9 @@ pub struct Point {
     pub mark: String,
 }
 
-/// Every flush behind mark `start`, and moments between them so that there are about `count`.
+/// Every flush behind mark `start`, and about `count` moments between them.
 pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
-    let flushes = entries.iter().filter(|entry| entry.is_flush()).count();
-    let step = (entries.len() / count.saturating_sub(flushes).max(1)).max(1);
+    let step = (entries.len() / count.max(1)).max(1);
     let (mut points, mut mark, mut durable) = (Vec::new(), None, 0);
     for (index, entry) in entries.iter().enumerate() {
         let behind = index + 1;

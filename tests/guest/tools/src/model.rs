@@ -5,6 +5,7 @@
 //! Files are made of chunks of [`CHUNK`] bytes. A chunk says which file and which place in it it was written for, and in
 //! which generation: so every byte of a file tells whether it belongs there.
 
+use crate::event::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a chunk; no more than the smallest block.
@@ -63,71 +64,6 @@ pub fn decode(bytes: &[u8]) -> Chunk {
     }
 }
 
-/// One thing that was done, as one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// File FILE was made with this name.
-    Create(u32, String),
-    /// Chunks FIRST to END, without END, got generation GENERATION.
-    Write(u32, u32, u32, u32),
-    /// The file has so many chunks now.
-    Truncate(u32, u32),
-    /// Chunks FIRST to END are a hole.
-    Punch(u32, u32, u32),
-    /// The file got this name instead of its own; another file of that name is gone.
-    Rename(u32, String),
-    /// The file is gone.
-    Unlink(u32),
-    /// The file's bytes are durable.
-    Sync(u32),
-    /// All names are durable.
-    SyncNames,
-    /// Everything is durable.
-    SyncAll,
-    /// Mark of this number in the log.
-    Mark(u32),
-}
-
-impl Event {
-    /// The line.
-    pub fn line(&self) -> String {
-        match self {
-            Self::Create(file, name) => format!("create {file} {name}"),
-            Self::Write(file, first, end, generation) => {
-                format!("write {file} {first} {end} {generation}")
-            }
-            Self::Truncate(file, chunks) => format!("truncate {file} {chunks}"),
-            Self::Punch(file, first, end) => format!("punch {file} {first} {end}"),
-            Self::Rename(file, name) => format!("rename {file} {name}"),
-            Self::Unlink(file) => format!("unlink {file}"),
-            Self::Sync(file) => format!("sync {file}"),
-            Self::SyncNames => "sync-names".into(),
-            Self::SyncAll => "sync-all".into(),
-            Self::Mark(number) => format!("mark {number}"),
-        }
-    }
-
-    /// What a line says.
-    pub fn parse(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        let number = |at: usize| words.get(at).and_then(|word| word.parse().ok());
-        let name = |at: usize| words.get(at).map(|word| (*word).to_string());
-        Some(match *words.first()? {
-            "create" => Self::Create(number(1)?, name(2)?),
-            "write" => Self::Write(number(1)?, number(2)?, number(3)?, number(4)?),
-            "truncate" => Self::Truncate(number(1)?, number(2)?),
-            "punch" => Self::Punch(number(1)?, number(2)?, number(3)?),
-            "rename" => Self::Rename(number(1)?, name(2)?),
-            "unlink" => Self::Unlink(number(1)?),
-            "sync" => Self::Sync(number(1)?),
-            "sync-names" => Self::SyncNames,
-            "sync-all" => Self::SyncAll,
-            "mark" => Self::Mark(number(1)?),
-            _ => return None,
-        })
-    }
-}
-
 /// One file: what it is now, and what it may be after a power cut.
 #[derive(Clone, Debug, Default)]
 pub struct FileModel {
@@ -182,6 +118,18 @@ impl FileModel {
         self.synced = Some(self.chunks.clone());
         self.later.clear();
         (self.least, self.most) = (self.chunks.len(), self.chunks.len());
+    }
+
+    fn sync_range(&mut self, first: u32, end: u32) {
+        let synced = self.synced.get_or_insert_default();
+        for place in first..end.min(self.chunks.len() as u32) {
+            if synced.len() <= place as usize {
+                synced.resize(place as usize + 1, 0);
+            }
+            synced[place as usize] = self.chunks[place as usize];
+            self.later.remove(&place);
+        }
+        self.least = self.least.max(end.min(self.chunks.len() as u32) as usize);
     }
 
     fn sync_name(&mut self) {
@@ -292,12 +240,19 @@ impl Model {
             }),
             Event::Truncate(number, chunks) => self.change(*number, |file| file.truncate(*chunks)),
             Event::Sync(number) if durable => self.change(*number, FileModel::sync),
+            Event::SyncRange(number, first, end) if durable => {
+                self.change(*number, |file| file.sync_range(*first, *end))
+            }
             Event::SyncNames if durable => self.files.values_mut().for_each(FileModel::sync_name),
             Event::SyncAll if durable => self.files.values_mut().for_each(|file| {
                 file.sync();
                 file.sync_name();
             }),
-            Event::Sync(_) | Event::SyncNames | Event::SyncAll | Event::Mark(_) => {}
+            Event::Sync(_)
+            | Event::SyncRange(..)
+            | Event::SyncNames
+            | Event::SyncAll
+            | Event::Mark(_) => {}
         }
     }
 
@@ -344,13 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn lines_say_what_events_said() {
-        for event in events() {
-            assert_eq!(Event::parse(&event.line()), Some(event));
-        }
-    }
-
-    #[test]
     fn keeps_what_was_synced() {
         let model = Model::after_mark(&events(), 5);
         let file = &model.files[&1];
@@ -371,6 +319,20 @@ mod tests {
         }
         assert!(file.refuses(1, &[STALE; 2 * CHUNK]).is_some());
         assert!(file.refuses(1, &contents(2, &[1, 1])).is_some());
+    }
+
+    #[test]
+    fn keeps_a_range_that_was_synced() {
+        let lines =
+            "create 1 a\nwrite 1 0 4 1\nsync-range 1 1 2\nsync-names\nmark 1\nwrite 1 3 4 2";
+        let events: Vec<Event> = lines.lines().filter_map(Event::parse).collect();
+        let file = &Model::after_mark(&events, 1).files[&1];
+        for good in [&[0, 1][..], &[1, 1, 0], &[1, 1, 1, 2]] {
+            assert_eq!(file.refuses(1, &contents(1, good)), None);
+        }
+        for bad in [&[1][..], &[1, 0], &[1, 1, 2]] {
+            assert!(file.refuses(1, &contents(1, bad)).is_some(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rext2_guest_tools::{
 use std::{fs::File, io::Result};
 
 const USAGE: &str = "usage: replay list LOG
-       replay points LOG START-MARK COUNT     every flush behind the mark, and moments between: DURABLE SENT MARK
+       replay points LOG START-MARK COUNT     every flush behind the mark, and COUNT moments between: DURABLE SENT MARK
        replay apply LOG DISK FROM TO          entries FROM to TO, without TO
        replay apply LOG DISK FROM TO SEED     about half of them, as a cache writes them that loses power";
 

@@ -1,0 +1,176 @@
+# shellcheck shell=bash
+# Mount states that change while programs write: unmount, remount, freeze, shutdown, death.
+# guest: limit=150 disks=64M
+
+fresh() {
+	make_volume "$DISK1" -b "${1:-1024}"
+	mount_volume "$DISK1" m
+}
+
+# Works on files of its own below m until the file `stop` is there; durable.ME tells what `fsync` called durable. With a
+# second argument the first error is the end, not a failure.
+writer=$(cat <<'END'
+import errno, os, sys
+me, n = sys.argv[1], 0
+def sync(name):
+    file = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+while not os.path.exists("stop"):
+    n += 1
+    name = f"m/{me}-{os.getpid()}-{n}"
+    data = bytes([97 + n % 26]) * (1 + n * 7919 % 60000)
+    try:
+        with open(name, "wb", buffering=0) as file:
+            file.write(data)
+        if n % 4 == 1 and n < 200:
+            sync(name)
+            sync("m")
+            with open(f"durable.{me}", "a") as log:
+                print(name, len(data), data[:1].decode(), file=log)
+        else:
+            os.truncate(name, len(data) // 2)
+            os.unlink(name)
+    except OSError as error:
+        if len(sys.argv) > 2:
+            sys.exit(0)
+        if error.errno != errno.EROFS:
+            raise
+END
+)
+
+writers() {
+	local i
+	pids=()
+	rm -f stop
+	for i in 1 2 3; do
+		rm -f durable.$i
+		python3 -c "$writer" $i "$@" &
+		pids+=($!)
+	done
+	for i in 1 2 3; do
+		until [[ -s durable.$i ]]; do sleep 0.05; done
+	done
+}
+
+stop_writers() {
+	local pid
+	touch stop
+	for pid in "${pids[@]}"; do wait "$pid" || fail "a writer failed"; done
+}
+
+kill_writers() {
+	kill -KILL "${pids[@]}"
+	wait "${pids[@]}" 2> /dev/null || true
+}
+
+# What the writers were told is durable is there.
+verify() {
+	python3 - durable.* <<'END' || fail "something durable is not there"
+import sys
+count = 0
+for log in sys.argv[1:]:
+    for line in open(log):
+        name, size, byte = line.split()
+        count += 1
+        assert open(name, "rb").read() == byte.encode() * int(size), name
+assert count
+END
+}
+
+# Frozen, the volume is one at rest; thawed, everything goes on.
+test_freeze() {
+	local i
+	fresh
+	writers
+	for ((i = 0; i < 5; i++)); do
+		fsfreeze -f m
+		cp "$DISK1" image
+		fsfreeze -u m
+		fsck_clean image
+	done
+	stop_writers
+	verify
+	umount m
+	fsck_clean "$DISK1"
+}
+
+test_remount_read_only() {
+	local i times=0
+	fresh
+	writers
+	for ((i = 0; i < 500 && times < 4; i++)); do
+		mount -o remount,ro m 2> /dev/null || continue
+		times=$((times + 1))
+		cp "$DISK1" image
+		fsck_clean image
+		mount -o remount,rw m
+	done
+	((times)) || fail "it never became read-only"
+	stop_writers
+	verify
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# Out of sight while programs write, and unmounted when the last of them is gone.
+test_unmount() {
+	local i
+	fresh
+	writers
+	fails_with 'busy' umount m
+	umount -l m
+	kill_writers
+	for ((i = 0; i < 10; i++)); do
+		mount_again
+		((i)) || verify
+		head -c 300k /dev/zero > "m/x$i"
+		(cd m && sleep 0.05) &
+		umount -l m
+		wait $!
+	done
+	mount_again
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# The mount that is going away still has the device: the same volume is mounted again.
+mount_again() {
+	until mount -t "$FSTYPE" "$DISK1" m 2> /dev/null; do sleep 0.02; done
+}
+
+test_killed_again_and_again() {
+	local i
+	fresh
+	for ((i = 0; i < 8; i++)); do
+		writers
+		kill_writers
+		verify
+	done
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# shut_down MODE BLOCK-SIZE: cut off under load; e2fsck makes it whole, and what was durable is there.
+shut_down() {
+	local pid
+	fresh "$2"
+	writers end
+	python3 -c "
+import fcntl, os, struct
+fcntl.ioctl(os.open('m', os.O_RDONLY), 0x8004587d, struct.pack('I', $1))"
+	fails_with 'Input/output error' touch m/x
+	fails_with 'Input/output error' sync -f m
+	for pid in "${pids[@]}"; do wait "$pid" || fail "a writer failed"; done
+	umount m
+	e2fsck -fy "$DISK1" > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	fsck_clean "$DISK1"
+	mount_volume "$DISK1" m
+	verify
+	umount m
+}
+test_shutdown_frozen() { shut_down 0 1024; }
+test_shutdown_synced() { shut_down 1 4096; }
+test_shutdown_at_once() { shut_down 2 1024; }
