@@ -102,27 +102,6 @@ test_durable_writes() {
 	flushes 0 1 in_file 'os.O_DIRECT | os.O_DSYNC' 'os.pwrite(f, mmap.mmap(-1, 8192), 4096)'
 }
 
-# What nobody asked to have at once: the kernel's own writing, of 100 files with a few flushes.
-test_background() {
-	local i
-	fresh
-	echo 20 > /proc/sys/vm/dirty_writeback_centisecs
-	defer restore_expiry "$(cat /proc/sys/vm/dirty_expire_centisecs)"
-	echo 20 > /proc/sys/vm/dirty_expire_centisecs
-	# All there is to it is in the device's cache of blocks, where debugfs sees it.
-	# shellcheck disable=SC2317,SC2329
-	work() {
-		for ((i = 0; i < 100; i++)); do head -c 20000 /dev/zero > "m/dir/f$i"; done
-		for ((i = 0; i < 100; i++)); do
-			until [[ $(file_blocks /dev/d "/dir/f$i" | wc -l) == 5 ]]; do sleep 0.2; done
-		done
-	}
-	traced "block:block_bio_queue dev==$(device_number /dev/d)" -- work || fail "the kernel's writing"
-	count=$(grep -cE 'block_bio_queue: [0-9]+,[0-9]+ F' trace)
-	((count > 0 && count <= 20)) || fail "$count flushes for 100 files"
-}
-restore_expiry() { echo "$1" > /proc/sys/vm/dirty_expire_centisecs; }
-
 test_no_volatile_cache() {
 	fresh 0
 	flushes 0 0 in_file 0 'os.pwrite(f, b"a" * 100000, 0); os.fsync(f)'
