@@ -103,6 +103,8 @@ impl SuperBlock {
         let end = u32::try_from(end)
             .unwrap_or(u32::MAX)
             .min(geometry.blocks_count());
+        // What was freed lately is free for the caller, and its bits are not clear yet.
+        self.quiesce()?;
         let mut trimmed = 0u64;
         for group in 0..geometry.group_count() {
             let first = geometry.group_first_block(group);

@@ -124,7 +124,7 @@ test_stripes() {
 	done
 	umount m
 	for i in 1 2 3 4; do
-		first=$(file_blocks "$DISK1" "/f$i" | head -n 1)
+		first=$(file_blocks "$DISK1" "/f$i" | sed -n 1p)
 		((first % 64 == 0)) || fail "file $i begins at block $first"
 	done
 	fsck_clean "$DISK1"
