@@ -256,6 +256,35 @@ bool rfs_buffer_write_io_error(struct buffer_head *bh)
 	return buffer_write_io_error(bh);
 }
 
+/* False, and not locked, if it is clean. */
+bool rfs_lock_dirty_buffer(struct buffer_head *bh)
+{
+	lock_buffer(bh);
+	if (!test_clear_buffer_dirty(bh)) {
+		unlock_buffer(bh);
+		return false;
+	}
+	set_buffer_req(bh);
+	clear_buffer_write_io_error(bh);
+	return true;
+}
+
+void rfs_end_buffer_write(struct buffer_head *bh, bool ok)
+{
+	if (ok) {
+		set_buffer_uptodate(bh);
+	} else {
+		mark_buffer_write_io_error(bh);
+		clear_buffer_uptodate(bh);
+	}
+	unlock_buffer(bh);
+}
+
+void rfs_bio_add_buffer(struct bio *bio, struct buffer_head *bh)
+{
+	bio_add_folio_nofail(bio, bh->b_folio, bh->b_size, bh_offset(bh));
+}
+
 void rfs_write_buffer(struct buffer_head *bh)
 {
 	write_dirty_buffer(bh, REQ_SYNC);

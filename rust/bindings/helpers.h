@@ -73,6 +73,9 @@ void rfs_clear_buffer_dirty(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);
+bool rfs_lock_dirty_buffer(struct buffer_head *bh);
+void rfs_end_buffer_write(struct buffer_head *bh, bool ok);
+void rfs_bio_add_buffer(struct bio *bio, struct buffer_head *bh);
 void rfs_write_buffer(struct buffer_head *bh);
 
 /* The current task. */

@@ -317,8 +317,8 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
         }
     }
     plugged(|| {
-        prepared.made.iter().for_each(Buffer::write_start);
-        own.iter().for_each(Buffer::write_start);
+        inode.sb().write_buffers(&prepared.made);
+        inode.sb().write_buffers(&own);
     });
     prepared.made.iter().try_for_each(Buffer::wait)?;
     own.iter().try_for_each(Buffer::wait)

@@ -86,6 +86,10 @@ impl Buffer {
         Ok(buffer)
     }
 
+    pub(super) fn as_raw(&self) -> *mut bindings::buffer_head {
+        self.raw.as_ptr()
+    }
+
     /// The block's number.
     pub(crate) fn block(&self) -> u64 {
         // SAFETY: "Referenced buffer".

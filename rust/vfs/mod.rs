@@ -43,6 +43,7 @@ pub(crate) mod aops;
 pub(crate) mod bio;
 pub(crate) mod block_state;
 pub(crate) mod buffer;
+mod buffer_row;
 mod buffered;
 pub(crate) mod context;
 pub(crate) mod dentry;
