@@ -280,6 +280,11 @@ void rfs_end_buffer_write(struct buffer_head *bh, bool ok)
 	unlock_buffer(bh);
 }
 
+void rfs_bio_join_cgroup(struct bio *bio, struct bio *of)
+{
+	bio_clone_blkg_association(bio, of);
+}
+
 void rfs_bio_add_buffer(struct bio *bio, struct buffer_head *bh)
 {
 	bio_add_folio_nofail(bio, bh->b_folio, bh->b_size, bh_offset(bh));

@@ -18,6 +18,9 @@ pub(super) const LIMITS: Limits = Limits {
     bytes: MAX_BYTES,
 };
 
+/// Segments for a bio that is not expected to get many: those for which it needs no memory of its own.
+pub(super) const FEW_SEGMENTS: u32 = 4;
+
 /// Bytes in a page: the least that a segment of a bio holds of a large run.
 const PAGE_SHIFT: u32 = 12;
 

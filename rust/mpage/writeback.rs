@@ -5,7 +5,7 @@
 use super::{
     answer,
     plan::{Place, Planner, Reason, Step},
-    submit::{segments_for, LIMITS},
+    submit::{segments_for, FEW_SEGMENTS, LIMITS},
     write::{Chosen, WriteMap},
 };
 use crate::vfs::{
@@ -41,6 +41,7 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
             planner: Planner::new(inode.block_bits(), size, 0..size, LIMITS),
             open: None,
             ticket: &ticket,
+            scattered: false,
             version: 0,
             fresh: false,
             untold: 0..0,
@@ -68,6 +69,8 @@ struct Writer<'a, T> {
     planner: Planner,
     open: Option<OpenBio>,
     ticket: &'a Arc<Ticket>,
+    /// The last bio went out because the next block was elsewhere: the next one may be short too.
+    scattered: bool,
     /// [`WriteMap::map_version`] when the run was mapped.
     version: u64,
     /// The run mapped last is one of blocks that are not reachable on disk yet.
@@ -233,8 +236,14 @@ impl<T: WriteMap> Writer<'_, T> {
             }
         }
         let first = self.open.is_none();
-        self.send(Reason::Full)?;
-        let mut open = OpenBio::write(pass, sector, segments_for(expected));
+        if !first {
+            self.send(Reason::Full)?;
+        }
+        let segments = match self.scattered {
+            true => FEW_SEGMENTS,
+            false => segments_for(expected),
+        };
+        let mut open = OpenBio::write(pass, sector, segments);
         open.hold(self.ticket);
         // An empty bio has room for one piece.
         let _ = open.append_dirty(pass, folio, range);
@@ -271,6 +280,7 @@ impl<T: WriteMap> Writer<'_, T> {
     /// out all the same, and its blocks stay unreachable on disk.
     fn send(&mut self, reason: Reason) -> Result {
         let told = self.tell_now();
+        self.scattered = matches!(reason, Reason::NotAdjacent | Reason::Gap);
         if let Some(open) = self.open.take() {
             self.inode.trace_bio(&open, reason as u8, Direction::Write);
             open.send();

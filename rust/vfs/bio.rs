@@ -26,8 +26,6 @@ pub(crate) const MAX_SEGMENTS: u32 = bindings::BIO_MAX_VECS;
 /// The most bytes that we put into one bio. Its size is counted in 32 bits.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
-/// The bits of `bi_opf` that say what a bio does.
-const OP_MASK: u32 = (1 << bindings::REQ_OP_BITS) - 1;
 const REQ_RAHEAD: u32 = 1 << bindings::req_flag_bits___REQ_RAHEAD;
 
 /// A bio that is being filled.
@@ -130,7 +128,8 @@ impl OpenBio {
         let (Ok(len), Ok(offset)) = (usize::try_from(len), usize::try_from(offset)) else {
             return false;
         };
-        // SAFETY: The bio is ours; the folio stays alive as long as it is locked, which is until the bio's end.
+        // SAFETY: The bio is ours; the folio stays alive as long as it is locked or under writeback, which is until the
+        // bio's end.
         let mut added = unsafe { bindings::bio_add_folio(self.raw, folio.as_raw(), len, offset) };
         if !added && self.grow() {
             // SAFETY: As above.
@@ -177,18 +176,15 @@ impl OpenBio {
         }
     }
 
-    /// Gives a bio that reads, and was begun with few segments, as many as a bio can have. `false` if it has them.
+    /// Gives a bio that was begun with few segments as many as a bio can have. `false` if it has them.
     #[cold]
     fn grow(&mut self) -> bool {
-        // SAFETY: Both bios are ours and not sent. The pieces move: each belongs to one bio at a time, and the old bio
-        // goes back to its pool without its end being called.
+        // SAFETY: Both bios are ours and not sent. The pieces move: each belongs to one bio at a time, and so does the
+        // ticket. The old bio goes back to its pool without its end being called.
         unsafe {
             let old = self.raw;
             let count = (*old).bi_vcnt;
-            if (*old).bi_opf & OP_MASK != bindings::req_op_REQ_OP_READ
-                || count < (*old).bi_max_vecs
-                || u32::from(count) >= MAX_SEGMENTS
-            {
+            if count < (*old).bi_max_vecs || u32::from(count) >= MAX_SEGMENTS {
                 return false;
             }
             let pool = &raw mut bindings::fs_bio_set;
@@ -203,6 +199,9 @@ impl OpenBio {
             (*new).bi_vcnt = count;
             (*new).bi_iter = (*old).bi_iter;
             (*new).bi_end_io = (*old).bi_end_io;
+            (*new).bi_private = (*old).bi_private;
+            (*new).bi_write_hint = (*old).bi_write_hint;
+            bindings::rfs_bio_join_cgroup(new, old);
             bindings::bio_put(old);
             self.raw = new;
         }
