@@ -9,12 +9,14 @@ use super::{
     map::{self, Walk},
     ondisk::path,
     overlay::Found,
+    runs::Hit,
     state::{Extent, MapState, Pass, State},
     Ext2, Inode,
 };
 use crate::{
     mpage::{
         plan::{Place, Run},
+        queue::RunQueue,
         write::{Chosen, WriteMap},
     },
     vfs::ticket::Ticket,
@@ -27,13 +29,21 @@ const MOST: u32 = 1 << 16;
 
 impl WriteMap for Ext2 {
     fn reserve(inode: &Inode, first: u64, len: u64) -> Result {
-        let range = block_range(first, len)?;
+        let mut range = block_range(first, len)?;
+        range.start = on_disk_until(inode, &range)?;
+        if range.is_empty() {
+            return Ok(());
+        }
         let mut state = inode.data().map.write();
         reserve(inode, &mut state, range)
     }
 
-    fn map_write(inode: &Inode, first: u64, max: u64) -> Result<Chosen> {
+    fn map_write(inode: &Inode, first: u64, max: u64, rest: &mut RunQueue) -> Result<Chosen> {
         let block = u32::try_from(first).map_err(|_| EFBIG)?;
+        if let Some(run) = map::on_disk(inode, block, max, Some(rest))? {
+            return Ok(Chosen { run, fresh: false });
+        }
+        rest.clear();
         let mut state = inode.data().map.write();
         let found = match state.overlay.find(block) {
             Found::Nothing(until) => {
@@ -127,6 +137,31 @@ pub(super) fn block_range(first: u64, len: u64) -> Result<Range<u32>> {
     let end = first.checked_add(len).ok_or(EFBIG)?;
     let start = u32::try_from(first).map_err(|_| EFBIG)?;
     Ok(start..u32::try_from(end).map_err(|_| EFBIG)?)
+}
+
+/// How far the blocks of `range` are known to be on disk: most writes go to blocks that are there, or to the end of the
+/// file.
+fn on_disk_until(inode: &Inode, range: &Range<u32>) -> Result<u32> {
+    let size = u32::try_from(inode.size() >> inode.block_bits()).unwrap_or(u32::MAX);
+    let end = range.end.min(size);
+    let mut block = range.start;
+    while block < end {
+        let run = match inode.data().runs.find(block) {
+            Hit::Run(run) | Hit::LastOfLeaf(run) => run,
+            // Where the pieces lie need not be known yet.
+            Hit::Miss(missed) if missed.scattered => return map::on_disk_until(inode, block..end),
+            Hit::Miss(_) => {
+                match map::on_disk(inode, block, end.saturating_sub(block).into(), None)? {
+                    Some(run) => run,
+                    None => break,
+                }
+            }
+        };
+        block = u32::try_from(run.end())
+            .unwrap_or(end)
+            .clamp(block.saturating_add(1), end);
+    }
+    Ok(block)
 }
 
 /// What a call has set aside: pieces of a file, in ascending order.

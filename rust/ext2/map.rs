@@ -22,7 +22,7 @@ use crate::{
     },
     vfs::buffer::Buffer,
 };
-use core::slice;
+use core::{ops::Range, slice};
 use kernel::prelude::*;
 
 impl BlockMap for Ext2 {
@@ -71,6 +71,71 @@ fn find(
     if !state.is_settled() {
         return look_up(inode, &state, block.into(), max);
     }
+    find_on_disk(inode, &state, block, max, missed, rest)
+}
+
+/// The run from `block` on, and those behind it as for [`find`], if the pointers lead to it: what is ahead of them does
+/// not count.
+pub(super) fn on_disk(
+    inode: &Inode,
+    block: u32,
+    max: u64,
+    rest: Option<&mut RunQueue>,
+) -> Result<Option<Run>> {
+    let node = inode.data();
+    let found = match node.runs.find(block) {
+        Hit::Run(run) | Hit::LastOfLeaf(run) => return Ok(Some(run)),
+        Hit::Miss(missed) if block >= path::DIRECT => {
+            node.runs.prepare();
+            let state = node.map.read();
+            if let Found::Extent(_) = state.overlay.find(block) {
+                return Ok(None);
+            }
+            find_on_disk(inode, &state, block, max, missed, rest)?
+        }
+        Hit::Miss(_) => Walk::new(inode).map(&node.map.read().pointers, block.into(), max)?,
+    };
+    Ok(Some(found).filter(|run| run.place != plan::Place::Hole))
+}
+
+/// How far the blocks from `range.start` on are on disk: the first that the pointers do not lead to, or `range.end`.
+/// Where the others lie is not looked at.
+pub(super) fn on_disk_until(inode: &Inode, range: Range<u32>) -> Result<u32> {
+    let state = inode.data().map.read();
+    let walk = Walk::new(inode);
+    let mut block = range.start;
+    while block < range.end {
+        let wanted = range.end.saturating_sub(block);
+        let (len, mapped) = if block < path::DIRECT {
+            let len = wanted.min(path::DIRECT.saturating_sub(block));
+            (len, path::mapped(&state.pointers, block, len))
+        } else {
+            match walk.leaf(&state.pointers, block)? {
+                Leaf::Hole(_) => break,
+                Leaf::Pointers { leaf, index, limit } => {
+                    let len = wanted.min(limit);
+                    (len, path::mapped(leaf.bytes(), index, len))
+                }
+            }
+        };
+        block = block.saturating_add(mapped);
+        if mapped < len {
+            break;
+        }
+    }
+    Ok(block)
+}
+
+/// Looks up the run from `block` on among the pointers; see [`find`].
+fn find_on_disk(
+    inode: &Inode,
+    state: &MapState,
+    block: u32,
+    max: u64,
+    missed: Missed,
+    rest: Option<&mut RunQueue>,
+) -> Result<Run> {
+    let node = inode.data();
     let walk = Walk::new(inode);
     let (leaf, index, limit) = match walk.leaf(&state.pointers, block)? {
         Leaf::Hole(run) => return Ok(run),

@@ -9,8 +9,8 @@ const ROOM: usize = 32;
 
 /// The runs that follow the one that was looked up last: of a file in many pieces one look-up answers for many.
 ///
-/// They hold for one pass of reading. It has the folios of its window locked, and who takes blocks from a file waits
-/// for these first.
+/// They hold for one pass. One that reads has the folios of its window locked, and who takes blocks from a file waits for
+/// these first. One that writes looks under each folio's lock whether blocks were taken, and empties the queue then.
 pub(crate) struct RunQueue {
     /// Filled at the first use, for most files are in few pieces.
     runs: Option<[Run; ROOM]>,

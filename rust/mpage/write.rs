@@ -7,6 +7,7 @@
 
 use super::{
     plan::{Place, Run, SECTOR_SHIFT},
+    queue::RunQueue,
     BlockMap,
 };
 use crate::vfs::{
@@ -25,8 +26,10 @@ pub(crate) trait WriteMap: BlockMap {
     fn reserve(inode: &Inode<Self>, first: u64, len: u64) -> Result;
 
     /// Where the blocks from `first` on are to be written; chooses blocks for those that have only space set aside,
-    /// for the whole of it if that can be. At most `max` blocks are of use. Called with the folio locked, from writeback.
-    fn map_write(inode: &Inode<Self>, first: u64, max: u64) -> Result<Chosen>;
+    /// for the whole of it if that can be. At most `max` blocks are of use. What the look-up finds of the blocks behind a run
+    /// that is not fresh is put into `rest`, which is empty: runs that are not fresh either, or holes. Called with the
+    /// folio locked, from writeback.
+    fn map_write(inode: &Inode<Self>, first: u64, max: u64, rest: &mut RunQueue) -> Result<Chosen>;
 
     /// `blocks` of the file, fresh ones, are about to be sent: readers may now look for them on disk, but they must not
     /// be reachable there before `ticket` is done, nor ever if that says that it failed.

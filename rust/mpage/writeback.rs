@@ -4,7 +4,8 @@
 
 use super::{
     answer,
-    plan::{Place, Planner, Reason, Step},
+    plan::{Place, Planner, Reason, Run, Step},
+    queue::RunQueue,
     submit::{segments_for, FEW_SEGMENTS, LIMITS},
     write::{Chosen, WriteMap},
 };
@@ -39,6 +40,7 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
             inode,
             size,
             planner: Planner::new(inode.block_bits(), size, 0..size, LIMITS),
+            rest: RunQueue::new(),
             open: None,
             ticket: &ticket,
             scattered: false,
@@ -67,6 +69,8 @@ struct Writer<'a, T> {
     /// The file's size when the pass began, in bytes.
     size: u64,
     planner: Planner,
+    /// The runs behind the one that the planner has.
+    rest: RunQueue,
     open: Option<OpenBio>,
     ticket: &'a Arc<Ticket>,
     /// The last bio went out because the next block was elsewhere: the next one may be short too.
@@ -101,6 +105,7 @@ impl<T: WriteMap> Writer<'_, T> {
         if version != self.version {
             self.version = version;
             self.planner.forget_run();
+            self.rest.clear();
         }
         let end = self.size.saturating_sub(folio.pos()).min(folio.size());
         if end == 0 {
@@ -213,11 +218,23 @@ impl<T: WriteMap> Writer<'_, T> {
     }
 
     fn map(&mut self, block: u64, max: u64) -> Result {
-        let Chosen { run, fresh } = T::map_write(self.inode, block, max)?;
+        let waiting = self.rest.take(block);
+        let Chosen { run, fresh } = match waiting.filter(|run| run.place != Place::Hole) {
+            Some(run) => Chosen { run, fresh: false },
+            None => {
+                self.rest.clear();
+                T::map_write(self.inode, block, max, &mut self.rest)?
+            }
+        };
         self.fresh = fresh;
         if run.place == Place::Hole {
             return Err(EIO);
         }
+        // What pages need to be written goes out together, whatever has to be read meanwhile.
+        let run = Run {
+            boundary: false,
+            ..run
+        };
         answer(self.inode, &mut self.planner, run)
     }
 

@@ -298,6 +298,16 @@ pub fn pointer_run(pointers: &[u8], index: u32, max: u32) -> Option<Run> {
     })
 }
 
+/// How many of the `len` pointers from `index` on lead somewhere, up to the first that does not.
+pub fn mapped(pointers: &[u8], index: u32, len: u32) -> u32 {
+    let start = (index as usize).saturating_mul(4);
+    let pointers = pointers.get(start..).unwrap_or_default().chunks_exact(4);
+    let mapped = pointers
+        .take(len as usize)
+        .take_while(|pointer| le32(pointer, 0) != Some(0));
+    mapped.count() as u32
+}
+
 /// How many pointers right before pointer `index`, which is not zero, belong to its run.
 pub fn run_before(pointers: &[u8], index: u32) -> u32 {
     let Some(own) = usize::try_from(index)

@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use rext2_host::ext2::ondisk::path::{
-    child_range, max_blocks, max_file_size, pointer_blocks, pointer_run, slot_height, slot_range,
-    span, Path, Run,
+    child_range, mapped, max_blocks, max_file_size, pointer_blocks, pointer_run, slot_height,
+    slot_range, span, Path, Run,
 };
 use std::{collections::BTreeSet, ops::Range};
 
@@ -164,5 +164,19 @@ proptest! {
             let has_some = from < wanted.end && wanted.start < until && !wanted.is_empty();
             prop_assert_eq!(range.contains(&child), has_some, "child {} of {:?}", child, range);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn mapped_ends_at_the_first_zero(pointers in prop::collection::vec(0u32..3, 0..40), index in 0u32..40, len in 0u32..50) {
+        let bytes: Vec<u8> = pointers.iter().flat_map(|pointer| pointer.to_le_bytes()).collect();
+        let expected = pointers
+            .iter()
+            .skip(index as usize)
+            .take(len as usize)
+            .take_while(|pointer| **pointer != 0)
+            .count();
+        prop_assert_eq!(mapped(&bytes, index, len) as usize, expected);
     }
 }
