@@ -89,7 +89,7 @@ pub(crate) fn write_begin<T: WriteMap>(
     len: u64,
     nowait: bool,
 ) -> Result<CachedFolio> {
-    let folio = CachedFolio::get(inode, pos, len, nowait)?;
+    let folio = CachedFolio::get(inode, pos, len.max(ahead(inode, pos)), nowait)?;
     let end = pos
         .saturating_add(len)
         .min(folio.pos().saturating_add(folio.size()));
@@ -99,6 +99,20 @@ pub(crate) fn write_begin<T: WriteMap>(
         fill_edges(inode, &folio, &(pos..end))?;
     }
     Ok(folio)
+}
+
+/// The most bytes for which a folio is made ahead of the writer: few enough for a record without memory of its own.
+const MOST_AHEAD: u64 = 128 << 10;
+
+/// For how many bytes a folio is worth making that is to hold `pos`. Who adds small pieces to the end of a file is
+/// expected to add as many again: a folio for each of them costs more than the copy.
+fn ahead<T: WriteMap>(inode: &Inode<T>, pos: u64) -> u64 {
+    let size = inode.size();
+    if pos == size {
+        (size / 2).min(MOST_AHEAD)
+    } else {
+        0
+    }
 }
 
 /// Makes those blocks valid that `bytes` covers in part only.

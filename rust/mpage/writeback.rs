@@ -113,8 +113,13 @@ impl<T: WriteMap> Writer<'_, T> {
         }
         let mask = (1u64 << bits).saturating_sub(1);
         let io_end = end.saturating_add(mask) & !mask;
-        // A mapping may have left something past the end, which must not show when the file grows.
-        folio.zero(end..folio.size());
+        // A mapping may have left something past the end, which must not show when the file grows. Only a folio that is
+        // up to date was ever mapped.
+        let tail = match folio.is_uptodate() {
+            true => folio.size(),
+            false => io_end,
+        };
+        folio.zero(end..tail);
         folio.start_writeback();
         let mut pieces = Pieces {
             single: false,
