@@ -44,8 +44,17 @@ pub(super) fn list(inode: &Inode, state: &mut MapState) -> Result {
 /// Commits one file. On success all that was written before the call, and has arrived, is reachable through the inode
 /// and its pointer blocks in memory. Sleeps. `EIO`, `ENOSPC`, `ENOMEM`, `EUCLEAN`.
 pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
+    match link(inode, extents)? {
+        // Into its block of the inode table now: `sync` comes here after the VFS had all inodes written.
+        true => inode_write::store(inode).map(drop),
+        false => Ok(()),
+    }
+}
+
+/// The same for a caller who then writes the inode, which is dirty: gives whether its pointers may have changed.
+pub(super) fn link(inode: &Inode, extents: Extents) -> Result<bool> {
     if inode.data().map.read().is_settled() {
-        return Ok(());
+        return Ok(false);
     }
     if extents == Extents::All {
         wait(inode);
@@ -53,11 +62,11 @@ pub(super) fn commit(inode: &Inode, extents: Extents) -> Result {
     // Truncation or another commit between the two halves makes the work useless; then it is done over.
     for _ in 0..ATTEMPTS {
         let Some(prepared) = prepare(inode)? else {
-            return Ok(());
+            return Ok(false);
         };
         inode.sb().flush_device()?;
         if finish(inode, prepared)? {
-            return Ok(());
+            return Ok(true);
         }
     }
     Err(EAGAIN)
@@ -165,7 +174,7 @@ impl Batch {
         for (inode, prepared) in ready {
             let done = match flushed {
                 Ok(()) => finish(&inode, prepared).and_then(|done| match done {
-                    true => Ok(()),
+                    true => inode_write::store(&inode).map(drop),
                     false => commit(&inode, self.extents),
                 }),
                 Err(error) => {
@@ -324,7 +333,7 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
     own.iter().try_for_each(Buffer::wait)
 }
 
-/// The second half: sets the pointers. `false`, with everything undone, if the file was truncated meanwhile, or somebody
+/// The second half: sets the pointers; the inode is dirty then, and yet to be stored. `false`, with everything undone, if the file was truncated meanwhile, or somebody
 /// else has set pointers.
 fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let mut state = inode.data().map.write();
@@ -357,8 +366,6 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
         prepared.made.len(),
         prepared.links.len(),
     );
-    // Into its block of the inode table now: `sync` comes here after the VFS had all inodes written.
-    inode_write::store_with(inode, &state.pointers)?;
     drop(state);
     inode.mark_dirty();
     Ok(true)

@@ -66,7 +66,8 @@ pub(super) fn prepare_end(inode: &Inode, end: u64, other: u64) -> Result {
 /// is its directory's affair.
 pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     let data = range.write_and_wait();
-    let linked = commit::commit(inode, commit::Extents::All);
+    // If it is, the inode is dirty, and written below.
+    let linked = commit::link(inode, commit::Extents::All).map(drop);
     let metadata = inode.sync_metadata();
     let written = if range.needs_inode() {
         inode.write_now()

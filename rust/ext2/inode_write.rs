@@ -89,17 +89,12 @@ fn image(inode: &Inode, ino: u32, pointers: &[u8; MAP_SIZE]) -> Option<ondisk::i
 /// Writes the inode into its (then dirty) block of the inode table, which is given back. Sleeps; `EIO`.
 pub(super) fn store(inode: &Inode) -> Result<Buffer> {
     let map = inode.data().map.write();
-    store_with(inode, &map.pointers)
-}
-
-/// The same for a caller who holds the lock of the map; `pointers` are those in the map.
-pub(super) fn store_with(inode: &Inode, pointers: &[u8; MAP_SIZE]) -> Result<Buffer> {
     let sb = inode.sb();
     let ino = u32::try_from(inode.ino())?;
     let (block, offset) = place(sb, ino)?;
     let buffer = table_block(sb, ino, block)?;
     let disk = &sb.data().disk;
-    let image = image(inode, ino, pointers).ok_or(EIO)?;
+    let image = image(inode, ino, &map.pointers).ok_or(EIO)?;
     if image.needs_large_file() && !disk.features.large_file() {
         sb.change_superblock(|raw| {
             // Revision 0 has no features; e2fsck raises the revision when it meets the file.

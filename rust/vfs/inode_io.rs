@@ -51,15 +51,18 @@ impl<T: FileSystem> Inode<T> {
         unsafe { bindings::rfs_inode_trylock(self.as_raw()) }.then(|| ExclusiveLock(self))
     }
 
-    /// Whether the inode has changed and was not written since; times alone do not count if `data_only`.
+    /// Whether the inode has changed and was not written since, or is just being written; times alone do not count if
+    /// `data_only`.
     pub(crate) fn is_dirty(&self, data_only: bool) -> bool {
-        let mask = if data_only {
-            bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
+        let times = if data_only {
+            0
         } else {
-            bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
-                | bindings::inode_state_flags_enum_I_DIRTY_SYNC
+            bindings::inode_state_flags_enum_I_DIRTY_SYNC
                 | bindings::inode_state_flags_enum_I_DIRTY_TIME
         };
+        let mask = bindings::inode_state_flags_enum_I_DIRTY_DATASYNC
+            | bindings::inode_state_flags_enum_I_SYNC
+            | times;
         // SAFETY: The inode is live, and its state a word that is read in one piece.
         let state = unsafe { (&raw const (*self.as_raw()).i_state.__state).read_volatile() };
         state & mask != 0
