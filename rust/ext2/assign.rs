@@ -218,10 +218,10 @@ fn reserve_holes(inode: &Inode, state: &mut MapState, end: u32, own: &mut Pieces
 /// Sets space aside for the first run of `gap` if it is a hole. Gives the block after the run, and whether it is one.
 fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<(u32, bool)> {
     let wanted = gap.end.saturating_sub(gap.start).max(1);
-    let run = map::look_up(inode, state, gap.start.into(), wanted.into())?;
-    let len = u32::try_from(run.len).unwrap_or(u32::MAX).min(wanted);
+    let (is_hole, len) = pointers_at(inode, state, gap.start, wanted)?;
+    let len = len.min(wanted);
     let end = gap.start.saturating_add(len);
-    if run.place == Place::Hole {
+    if is_hole {
         let need = u64::from(len).saturating_add(pointer_blocks(inode, state, gap.start..end));
         inode.sb().reserve_blocks(need)?;
         let extent = Extent {
@@ -236,7 +236,30 @@ fn reserve_gap(inode: &Inode, state: &mut MapState, gap: Range<u32>) -> Result<(
         state.reserved = state.reserved.saturating_add(need);
         inode.trace_reserve(gap.start.into(), len.into(), need);
     }
-    Ok((end, run.place == Place::Hole))
+    Ok((end, is_hole))
+}
+
+/// How many blocks further it is looked whether there are pointers: who adds to a file comes back for them.
+const LOOK_AHEAD: u32 = 64;
+
+/// Whether the pointers from file block `block` on lead nowhere, and for how many blocks that is known. Holes are
+/// remembered. `wanted` blocks are of use.
+fn pointers_at(
+    inode: &Inode,
+    state: &mut MapState,
+    block: u32,
+    wanted: u32,
+) -> Result<(bool, u32)> {
+    if !state.hole.contains(&block) {
+        let max = wanted.max(LOOK_AHEAD);
+        let run = Walk::new(inode).map(&state.pointers, block.into(), max.into())?;
+        let len = u32::try_from(run.len).unwrap_or(u32::MAX);
+        if run.place != Place::Hole {
+            return Ok((false, len));
+        }
+        state.hole = block..block.saturating_add(len);
+    }
+    Ok((true, state.hole.end.saturating_sub(block)))
 }
 
 /// The most pointer blocks that it can take to link `range`, beyond those counted for the extent before it.
@@ -303,6 +326,7 @@ pub(super) fn choose(inode: &Inode, state: &mut MapState, extent: &Extent) -> Re
     }
     state.reserved = state.reserved.saturating_sub(run.len.into());
     state.last_block = run.start.saturating_add(run.len.saturating_sub(1));
+    state.next_chosen = end;
     inode.add_sectors(sectors(inode, run.len));
     super::commit::list(inode, state)?;
     Ok((run.start, run.len))
@@ -315,6 +339,9 @@ pub(super) fn sectors(inode: &Inode, blocks: u32) -> i64 {
 
 /// Where the block should best lie: after the one before it in the file, or after the last one chosen.
 fn goal(inode: &Inode, state: &MapState, block: u32) -> Result<u32> {
+    if state.next_chosen == block && state.last_block != 0 {
+        return Ok(state.last_block.saturating_add(1));
+    }
     if let Some(before) = block.checked_sub(1) {
         match state.overlay.find(before) {
             Found::Extent(extent) => {

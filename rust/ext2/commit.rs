@@ -350,6 +350,9 @@ fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
         return Err(error);
     }
     state.commits = state.commits.wrapping_add(1);
+    for range in prepared.extents.iter() {
+        state.fill_hole(range);
+    }
     for link in prepared.links.iter() {
         match &link.node {
             Node::Root => write_pointers(&mut state.pointers, link),

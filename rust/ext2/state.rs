@@ -7,6 +7,7 @@ use super::{
     overlay::{self, Overlay, Store},
 };
 use crate::vfs::ticket::Ticket;
+use core::ops::Range;
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
@@ -86,6 +87,10 @@ pub(crate) struct MapState {
     pub(super) reserved: u64,
     /// Where the last block was chosen: after it the next one is looked for.
     pub(super) last_block: u32,
+    /// The file block after the one for which that was.
+    pub(super) next_chosen: u32,
+    /// File blocks to which the pointers are known not to lead.
+    pub(super) hole: Range<u32>,
     /// How often blocks were taken from the file: a commit between its halves is void then.
     pub(super) truncations: u64,
     /// How often a commit was finished: another one between its halves is void then, as both link the same.
@@ -102,9 +107,20 @@ impl MapState {
             overlay: Overlay::new(Extents::new()),
             reserved: 0,
             last_block: 0,
+            next_chosen: 0,
+            hole: 0..0,
             truncations: 0,
             commits: 0,
             listed: false,
+        }
+    }
+
+    /// The pointers lead to `blocks` from now on.
+    pub(super) fn fill_hole(&mut self, blocks: &Range<u32>) {
+        if blocks.start <= self.hole.start {
+            self.hole.start = self.hole.start.max(blocks.end);
+        } else {
+            self.hole.end = self.hole.end.min(blocks.start);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::vfs::{
     block_state::BlockState,
     folio::LockedFolio,
     inode::Inode,
+    sync::NoFsScope,
     ticket::Ticket,
     trace::Direction,
     writeback::{plugged, Writeback},
@@ -33,6 +34,8 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
         range.end.saturating_sub(range.start),
         Direction::Write,
     );
+    // Memory may be short because these pages are dirty: what is allocated on their way must not wait for other files.
+    let _nofs = NoFsScope::new();
     let ticket = Ticket::new()?;
     let size = inode.size();
     plugged(|| {
