@@ -12,6 +12,8 @@ fresh() {
 writer=$(cat <<'END'
 import errno, os, sys
 me, n = sys.argv[1], 0
+# The volume, also when it is out of sight: by its path it would be the directory below.
+base = os.open("m", os.O_RDONLY)
 def sync(name):
     file = os.open(name, os.O_RDONLY)
     try:
@@ -20,19 +22,20 @@ def sync(name):
         os.close(file)
 while not os.path.exists("stop"):
     n += 1
-    name = f"m/{me}-{os.getpid()}-{n}"
+    name = f"{me}-{os.getpid()}-{n}"
+    path = f"/proc/self/fd/{base}/{name}"
     data = bytes([97 + n % 26]) * (1 + n * 7919 % 60000)
     try:
-        with open(name, "wb", buffering=0) as file:
+        with open(path, "wb", buffering=0) as file:
             file.write(data)
         if n % 4 == 1 and n < 200:
-            sync(name)
-            sync("m")
+            sync(path)
+            os.fsync(base)
             with open(f"durable.{me}", "a") as log:
-                print(name, len(data), data[:1].decode(), file=log)
+                print(f"m/{name}", len(data), data[:1].decode(), file=log)
         else:
-            os.truncate(name, len(data) // 2)
-            os.unlink(name)
+            os.truncate(path, len(data) // 2)
+            os.unlink(path)
     except OSError as error:
         if len(sys.argv) > 2:
             sys.exit(0)
