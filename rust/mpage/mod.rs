@@ -6,6 +6,7 @@
 //! | part | file | does |
 //! | --- | --- | --- |
 //! | mapper | [`BlockMap`] | asks the file system for the longest run from a block; one call a run |
+//! | window | [`ahead`] | decides how far to read ahead where the page cache stopped short; pure |
 //! | planner | [`plan`] | decides which bytes join which bio and why a bio is sent; pure |
 //! | submitter | [`submit`] | builds and sends the bios; traces each with its reason |
 //! | reading | [`read`], [`read_only`] | `read_folio` and `readahead`; all that a read-only file does |
@@ -19,7 +20,9 @@
 
 #![forbid(unsafe_code)]
 
-// Its items are `pub` for the host, where it is part of a crate of its own.
+// The items of both are `pub` for the host, where they are part of a crate of its own.
+#[allow(unreachable_pub)]
+mod ahead;
 #[allow(unreachable_pub)]
 pub(crate) mod plan;
 pub(crate) mod queue;

@@ -3,7 +3,7 @@
 //! Reading: `read_folio` and `readahead`.
 
 use super::{
-    answer,
+    ahead, answer,
     plan::{Planner, Step},
     queue::RunQueue,
     submit::{ReadBio, LIMITS},
@@ -30,8 +30,11 @@ pub(crate) fn read_folio<T: BlockMap>(inode: &Inode<T>, folio: LockedFolio<'_>) 
 /// `address_space_operations::readahead`: reads the window's folios. A folio whose blocks cannot be mapped is left
 /// not up to date; whoever needs it reads it alone and gets the error.
 pub(crate) fn readahead<T: BlockMap>(window: &mut Readahead<'_, T>) {
-    let range = window.window();
     let inode = window.inode();
+    if let Some(longest) = window.longest() {
+        window.extend(ahead::end(&window.window(), longest, inode.size()));
+    }
+    let range = window.window();
     inode.trace_window(
         range.start,
         range.end.wrapping_sub(range.start),

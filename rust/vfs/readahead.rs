@@ -41,6 +41,29 @@ impl<'a, T: FileSystem> Readahead<'a, T> {
         (first << bindings::PAGE_SHIFT)..(end << bindings::PAGE_SHIFT)
     }
 
+    /// The length in bytes of the longest window there is, if this one was made, whole, for somebody who has read up to
+    /// the one before it and goes on.
+    pub(crate) fn longest(&self) -> Option<u64> {
+        // SAFETY: The control is ours; what it says of the file's readers is null or lives as long.
+        let readers = unsafe { self.raw.ra.as_ref() }?;
+        // Windows that are made when nothing else is left to read begin with what is asked for, and only the rest is
+        // ahead of the reader.
+        let goes_on = readers.async_size == readers.size;
+        let whole = readers.start == self.raw._index && readers.size == self.raw._nr_pages;
+        (goes_on && whole).then(|| u64::from(readers.ra_pages) << bindings::PAGE_SHIFT)
+    }
+
+    /// Adds folios until the window reaches to byte `end`, or there is no memory, or a page that is in the cache. No
+    /// folio has been taken yet.
+    pub(crate) fn extend(&mut self, end: u64) {
+        let window = self.window();
+        if end > window.end {
+            let len = end.wrapping_sub(window.start);
+            // SAFETY: The control is ours. Positions in a file are below 2^63.
+            unsafe { bindings::readahead_expand(self.raw, window.start as i64, len as usize) };
+        }
+    }
+
     /// The next folio, locked.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<LockedFolio<'a>> {

@@ -187,11 +187,46 @@ test_random_4k() {
 	same "$(printf '%s\n' "${expected[@]}")" "$found" "the bios of random reads"
 }
 
-# The disk block of each file block, without the indirect ones.
+# file_blocks_4k [FILE]: the disk block of each file block, without the indirect ones.
 file_blocks_4k() {
-	debugfs -R "stat /file" /dev/bios 2> /dev/null | tr -d '\n' | grep -oE '\([0-9]+(-[0-9]+)?\):[0-9]+(-[0-9]+)?' |
+	debugfs -R "stat /${1:-file}" /dev/bios 2> /dev/null | tr -d '\n' | grep -oE '\([0-9]+(-[0-9]+)?\):[0-9]+(-[0-9]+)?' |
 		sed -E 's/.*:([0-9]+)-([0-9]+)/\1 \2/; s/.*:([0-9]+)$/\1 \1/' |
 		while read -r first last; do seq "$first" "$last"; done
+}
+
+# in_small_calls FILE LENGTH START:END...: the bios of reading LENGTH bytes in calls of 4 KiB, with a window of at most
+# 128 KiB, are those of these file blocks. Where the twelfth block is behind us, the indirect block comes first.
+in_small_calls() {
+	local file=$1 length=$2 range start end expected=() indirect disk
+	shift 2
+	mapfile -t disk < <(file_blocks_4k "$file")
+	indirect=$(debugfs -R "stat /$file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | head -n 1)
+	for range in "$@"; do
+		start=${range%:*} end=${range#*:}
+		((start != 12)) || expected+=("R $((${indirect#*:} * 8)) 8")
+		expected+=("R $((disk[start] * 8)) $(((end - start) * 8))")
+	done
+	cold "$file"
+	same "$(printf '%s\n' "${expected[@]}")" "$(bios /dev/bios xfs_io -r -c "pread -b 4k 0 $length" "m/$file")" \
+		"the bios of $length bytes of $file"
+	cmp -n "$length" "files/$file" "m/$file"
+	umount m
+}
+
+# Windows grow, and take what the page cache would leave to the next one to end on a round number; but not past the
+# end of the file, and not for who has stopped reading.
+test_small_calls() {
+	make_file file $((128 * 4096))
+	make_file end $((20 * 4096 - 100))
+	make_file round $((32 * 4096))
+	volume 16 4096
+	echo 128 > /sys/block/bios/queue/read_ahead_kb
+	in_small_calls file $((128 * 4096)) 0:4 4:12 12:32 32:64 64:96 96:128
+	in_small_calls file $((2 * 4096)) 0:4 4:12
+	in_small_calls file $((5 * 4096)) 0:4 4:12 12:32
+	in_small_calls file $((13 * 4096)) 0:4 4:12 12:32 32:64
+	in_small_calls end $((20 * 4096 - 100)) 0:4 4:12 12:20
+	in_small_calls round $((32 * 4096)) 0:4 4:12 12:32
 }
 
 # Nothing that is in memory is read again.

@@ -19,6 +19,8 @@ pub mod ext2 {
 /// The page-I/O engine's pure part.
 #[path = "../../../rust/mpage"]
 pub mod mpage {
+    #[path = "ahead.rs"]
+    pub mod ahead;
     #[path = "plan.rs"]
     pub mod plan;
 }
