@@ -109,8 +109,10 @@ fn submit(
         State::Allocated(disk) => Some(*disk),
         _ => None,
     };
-    while let Some((part, disk)) = first_in(state, range, allocated) {
+    let mut rest = range.clone();
+    while let Some((part, disk)) = first_in(state, &rest, allocated) {
         let first = part.start;
+        rest.start = part.end;
         state
             .overlay
             .change(part, State::Submitted(disk, Pass(arrived.clone())))
@@ -129,14 +131,15 @@ pub(super) fn unwritten(inode: &Inode, bytes: Range<u64>) {
     let mask = (1u64 << bits).saturating_sub(1);
     let first = bytes.start.saturating_add(mask) >> bits;
     let end = bytes.end.saturating_add(mask) >> bits;
-    let Ok(range) = block_range(first, end.saturating_sub(first)) else {
+    let Ok(mut rest) = block_range(first, end.saturating_sub(first)) else {
         return;
     };
     let mut state = inode.data().map.write();
-    while let Some((part, ())) = first_in(&state, &range, |state| match state {
+    while let Some((part, ())) = first_in(&state, &rest, |state| match state {
         State::Submitted(..) => None,
         State::Reserved | State::Allocated(_) => Some(()),
     }) {
+        rest.start = part.end;
         // Without memory they stay the file's until it is truncated or leaves memory; nothing points to them on disk.
         if cut::take_overlay(inode, &mut state, part).is_err() {
             return;

@@ -155,11 +155,15 @@ impl SuperBlock {
 
     /// Makes durable what the device was given. Metadata whose write failed is written again first. Sleeps; `EIO`.
     pub(super) fn make_durable(&self) -> Result {
-        let space = &self.data().space;
-        if !self.has_lost_writes(&space.lost) {
+        if !self.has_lost_writes(&self.data().space.lost) {
             return self.flush_device();
         }
-        let mut blocks = space.quiescing.lock();
+        self.settle_now()
+    }
+
+    /// [`settle`](Self::settle) for those who do not hold `Space::quiescing`.
+    fn settle_now(&self) -> Result {
+        let mut blocks = self.data().space.quiescing.lock();
         let _scope = NoFsScope::new();
         self.settle(&mut blocks)
     }
@@ -184,12 +188,7 @@ impl SuperBlock {
 
     /// Settles, then does what frees for good.
     fn settle_then(&self, free: impl FnOnce(&Self)) {
-        let settled = {
-            let mut blocks = self.data().space.quiescing.lock();
-            let _scope = NoFsScope::new();
-            self.settle(&mut blocks)
-        };
-        match settled {
+        match self.settle_now() {
             Ok(()) => free(self),
             Err(_) => self.report(format_args!(
                 "freed blocks stay in use until e2fsck is run: cannot write"

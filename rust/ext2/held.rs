@@ -233,6 +233,10 @@ impl SuperBlock {
     /// Makes the new names durable, and lets the blocks that lost them be written. Sleeps; `EIO`, `ENOSPC`: then they
     /// are written all the same.
     pub(super) fn release_held(&self) -> Result {
+        // Blocks that are being released count as held back until they are not.
+        if !self.has_held() {
+            return Ok(());
+        }
         let held = &self.data().held;
         let _releasing = held.releasing.lock();
         if !self.has_held() {

@@ -8,7 +8,6 @@
 use super::{
     commit, cut, file,
     inode::{table_place, Node},
-    namei,
     ondisk::{
         self,
         inode::{Kind, MAP_SIZE},
@@ -168,7 +167,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     let committed = match why {
         WriteReason::Background => {
             if inode.is_directory() {
-                namei::settle_names(inode)?;
+                inode.sb().release_held()?;
             }
             commit::commit_ready(inode)
         }

@@ -7,7 +7,7 @@
 //! name is entered before another goes, and link counts follow the names.
 
 use super::{
-    children, commit, create,
+    children, create,
     dir::{Dir, Entry},
     flags, inode,
     ondisk::inode::Kind,
@@ -55,9 +55,8 @@ fn made(dir: &Inode) -> Result {
 
 /// Makes the names of a directory durable but for the device's own cache: the inodes made in it, its blocks, itself.
 pub(super) fn sync(dir: &Inode) -> Result {
-    settle_names(dir)?;
+    dir.sb().release_held()?;
     children::sync(dir)?;
-    commit::commit(dir, commit::Extents::All)?;
     dir.sync_metadata()?;
     dir.write_now()
 }
@@ -144,21 +143,13 @@ pub(super) fn rmdir(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
     if !Dir::new(inode).is_empty()? {
         return Err(ENOTEMPTY());
     }
-    settle_names(inode)?;
+    inode.sb().release_held()?;
     let names = Dir::new(dir);
     names.remove(&entry(&names, name, inode)?);
     lost_directory(inode);
     dir.remove_link();
     dir.mark_dirty();
     made(dir)
-}
-
-/// Names that have moved are made durable where they are now, before their directory is deleted or they are exchanged.
-pub(super) fn settle_names(dir: &Inode) -> Result {
-    match dir.sb().has_held() {
-        true => dir.sb().release_held(),
-        false => Ok(()),
-    }
 }
 
 /// Renames: moves, replaces, or exchanges.
@@ -201,7 +192,7 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
                 if !Dir::new(target).is_empty()? {
                     return Err(ENOTEMPTY());
                 }
-                settle_names(target)?;
+                target.sb().release_held()?;
             }
             let new = entry(&to, what.new_name, target)?;
             sb.before_move(leaves, Some(new.buffer.block()))?;
@@ -260,7 +251,7 @@ fn undo(to: &Dir<'_>, what: &Rename<'_, Ext2>) {
 fn exchange(what: &Rename<'_, Ext2>) -> Result {
     let target = what.target.ok_or(ENOENT)?;
     check_project(what.from, target)?;
-    settle_names(what.from)?;
+    what.from.sb().release_held()?;
     let (from, to) = (Dir::new(what.from), Dir::new(what.to));
     let one = entry(&from, what.name, what.inode)?;
     let other = entry(&to, what.new_name, target)?;

@@ -160,7 +160,7 @@ impl FileOperations for Directory {
     }
 
     fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
-        namei::settle_names(inode)?;
+        inode.sb().release_held()?;
         children::sync(inode)?;
         file::sync(inode, range)
     }

@@ -90,9 +90,8 @@ impl OpenBio {
         // SAFETY: The super block's device is open. `fs_bio_set` is the kernel's own pool, from which an allocation
         // that may sleep does not fail.
         let raw = unsafe {
-            let bdev = (*sb.as_raw()).s_bdev;
             bindings::bio_alloc_bioset(
-                bdev,
+                sb.device(),
                 segments,
                 op,
                 bindings::GFP_NOFS,

@@ -231,7 +231,7 @@ impl<T: FileSystem> SuperBlock<T> {
     /// data and are written without it.
     pub(crate) fn forget_blocks(&self, block: u64, len: u64) {
         // SAFETY: The super block is live and its device open.
-        unsafe { bindings::clean_bdev_aliases((*self.as_raw()).s_bdev, block, len) };
+        unsafe { bindings::clean_bdev_aliases(self.device(), block, len) };
     }
 
     /// Makes the device store durably what it has been given. Nothing is sent to a device without a volatile cache.
@@ -239,7 +239,7 @@ impl<T: FileSystem> SuperBlock<T> {
     pub(crate) fn flush_device(&self) -> Result {
         // SAFETY: The super block is live and its device open.
         unsafe {
-            let device = (*self.as_raw()).s_bdev;
+            let device = self.device();
             if !bindings::rfs_bdev_write_cache(device) {
                 return Ok(());
             }

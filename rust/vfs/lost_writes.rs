@@ -52,11 +52,6 @@ impl LostBlocks {
 const BATCH: usize = 256;
 
 impl<T: FileSystem> SuperBlock<T> {
-    fn device(&self) -> *mut bindings::block_device {
-        // SAFETY: The super block is live and its device open.
-        unsafe { (*self.as_raw()).s_bdev }
-    }
-
     /// Whether metadata that is not dirty may be in memory only.
     pub(crate) fn has_lost_writes(&self, lost: &LostWrites) -> bool {
         // SAFETY: The device is open.

@@ -295,16 +295,21 @@ pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(raw: *mut bindings::super
 
 /// The volume as a device.
 impl<T: FileSystem> SuperBlock<T> {
+    /// The device, which is open as long as the super block lives.
+    pub(super) fn device(&self) -> *mut bindings::block_device {
+        // SAFETY: As above.
+        unsafe { (*self.as_raw()).s_bdev }
+    }
+
     /// Whether the device itself refuses writes.
     pub(crate) fn is_device_read_only(&self) -> bool {
         // SAFETY: As above.
-        unsafe { bindings::rfs_bdev_read_only((*self.as_raw()).s_bdev) }
+        unsafe { bindings::rfs_bdev_read_only(self.device()) }
     }
 
     /// Freezes the volume, calls `action`, thaws it. Sleeps; fails with what freezing failed with.
     pub(crate) fn while_frozen(&self, action: impl FnOnce()) -> Result {
-        // SAFETY: As above.
-        let device = unsafe { (*self.as_raw()).s_bdev };
+        let device = self.device();
         // SAFETY: The device is open; no lock of the volume is held.
         to_result(unsafe { bindings::bdev_freeze(device) })?;
         action();
@@ -315,7 +320,7 @@ impl<T: FileSystem> SuperBlock<T> {
     /// The least number of bytes that the device discards at once; `None` if it takes no discards.
     pub(crate) fn discard_granularity(&self) -> Option<u64> {
         // SAFETY: As above.
-        let bytes = unsafe { bindings::rfs_bdev_discard_granularity((*self.as_raw()).s_bdev) };
+        let bytes = unsafe { bindings::rfs_bdev_discard_granularity(self.device()) };
         (bytes != 0).then_some(bytes)
     }
 
@@ -325,8 +330,8 @@ impl<T: FileSystem> SuperBlock<T> {
         let bits = self.block_bits().saturating_sub(bindings::SECTOR_SHIFT) & 63;
         // SAFETY: As above. The blocks are free: nobody reads or writes them meanwhile.
         to_result(unsafe {
-            let device = (*self.as_raw()).s_bdev;
-            bindings::blkdev_issue_discard(device, block << bits, len << bits, bindings::GFP_NOFS)
+            let (sector, sectors) = (block << bits, len << bits);
+            bindings::blkdev_issue_discard(self.device(), sector, sectors, bindings::GFP_NOFS)
         })
     }
 }
