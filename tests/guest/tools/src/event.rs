@@ -15,6 +15,8 @@ pub enum Event {
     Punch(u32, u32, u32),
     /// The file got this name instead of its own; another file of that name is gone.
     Rename(u32, String),
+    /// The directory, and with it all that is below, got this name instead of its own.
+    MoveDirectory(String, String),
     /// The file is gone.
     Unlink(u32),
     /// The file's bytes are durable.
@@ -40,6 +42,7 @@ impl Event {
             Self::Truncate(file, chunks) => format!("truncate {file} {chunks}"),
             Self::Punch(file, first, end) => format!("punch {file} {first} {end}"),
             Self::Rename(file, name) => format!("rename {file} {name}"),
+            Self::MoveDirectory(old, new) => format!("move-directory {old} {new}"),
             Self::Unlink(file) => format!("unlink {file}"),
             Self::Sync(file) => format!("sync {file}"),
             Self::SyncRange(file, first, end) => format!("sync-range {file} {first} {end}"),
@@ -60,6 +63,7 @@ impl Event {
             "truncate" => Self::Truncate(number(1)?, number(2)?),
             "punch" => Self::Punch(number(1)?, number(2)?, number(3)?),
             "rename" => Self::Rename(number(1)?, name(2)?),
+            "move-directory" => Self::MoveDirectory(name(1)?, name(2)?),
             "unlink" => Self::Unlink(number(1)?),
             "sync" => Self::Sync(number(1)?),
             "sync-range" => Self::SyncRange(number(1)?, number(2)?, number(3)?),
@@ -79,7 +83,7 @@ mod tests {
     fn lines_say_what_events_said() {
         let lines =
             "create 1 a\nwrite 1 0 2 1\ntruncate 1 4\npunch 1 2 3\nsync 1\nsync-range 1 0 2\n\
-                     sync-names\nrename 1 b\nunlink 1\nsync-all\nmark 5";
+                     sync-names\nrename 1 b\nmove-directory d0/s1 d1/s2\nunlink 1\nsync-all\nmark 5";
         for line in lines.lines() {
             assert_eq!(
                 Event::parse(line).map(|event| event.line()).as_deref(),

@@ -137,6 +137,21 @@ impl FileModel {
         self.maybe_gone = self.name.is_none();
     }
 
+    /// A directory that it may be in has moved: it may still be there although it was renamed or removed before.
+    fn moved(&mut self, old: &str, new: &str) {
+        let moved = |name: &String| {
+            Some(format!(
+                "{new}/{}",
+                name.strip_prefix(old)?.strip_prefix('/')?
+            ))
+        };
+        let names: Vec<String> = self.names.iter().filter_map(moved).collect();
+        self.names.extend(names);
+        if let Some(name) = self.name.as_ref().and_then(moved) {
+            self.name = Some(name);
+        }
+    }
+
     /// Why the file cannot be what is left of it after the power cut; `None` if it can.
     pub fn refuses(&self, number: u32, found: &[u8]) -> Option<String> {
         let chunks = found.len() / CHUNK;
@@ -229,6 +244,11 @@ impl Model {
                     self.gone(other);
                 }
                 self.named(*number, name);
+            }
+            Event::MoveDirectory(old, new) => {
+                self.files
+                    .values_mut()
+                    .for_each(|file| file.moved(old, new));
             }
             Event::Unlink(number) => self.gone(*number),
             Event::Write(number, first, end, generation) => {
@@ -333,6 +353,25 @@ mod tests {
         for bad in [&[1][..], &[1, 0], &[1, 1, 2]] {
             assert!(file.refuses(1, &contents(1, bad)).is_some(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_go_with_their_directory() {
+        let lines = "create 1 d/f\ncreate 2 d/g\nsync-all\nunlink 2\nmark 1\nmove-directory d e\nmove-directory e h";
+        let events: Vec<Event> = lines.lines().filter_map(Event::parse).collect();
+        let model = Model::after_mark(&events, 1);
+        let names = |number: u32| {
+            model.files[&number]
+                .names
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(model.files[&1].name.as_deref(), Some("h/f"));
+        assert_eq!(names(1), ["d/f", "e/f", "h/f"]);
+        // What was removed and never made durable may come back wherever its directory is found.
+        assert_eq!(names(2), ["d/g", "e/g", "h/g"]);
+        assert!(!model.files[&1].maybe_gone && model.files[&2].maybe_gone);
     }
 
     #[test]

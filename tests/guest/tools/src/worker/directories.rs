@@ -41,11 +41,7 @@ impl Worker {
         self.next += 1;
         let new = format!("{parent}/s{}", self.next);
         let moved = |old: &str| Some(format!("{new}/{}", old.strip_prefix(&inside)?));
-        for (number, file, _) in self.live() {
-            if let Some(file) = moved(&file) {
-                self.note(Event::Rename(number, file))?;
-            }
-        }
+        self.note(Event::MoveDirectory(name.clone(), new.clone()))?;
         fs::rename(self.dir.join(&name), self.dir.join(&new))?;
         let below: Vec<String> = self
             .directories
