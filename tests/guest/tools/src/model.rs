@@ -64,6 +64,14 @@ pub fn decode(bytes: &[u8]) -> Chunk {
     }
 }
 
+/// The name of a file below directory `old` if that is called `new`.
+fn below(name: &str, old: &str, new: &str) -> Option<String> {
+    Some(format!(
+        "{new}/{}",
+        name.strip_prefix(old)?.strip_prefix('/')?
+    ))
+}
+
 /// One file: what it is now, and what it may be after a power cut.
 #[derive(Clone, Debug, Default)]
 pub struct FileModel {
@@ -139,15 +147,13 @@ impl FileModel {
 
     /// A directory that it may be in has moved: it may still be there although it was renamed or removed before.
     fn moved(&mut self, old: &str, new: &str) {
-        let moved = |name: &String| {
-            Some(format!(
-                "{new}/{}",
-                name.strip_prefix(old)?.strip_prefix('/')?
-            ))
-        };
-        let names: Vec<String> = self.names.iter().filter_map(moved).collect();
+        let names: Vec<String> = self
+            .names
+            .iter()
+            .filter_map(|name| below(name, old, new))
+            .collect();
         self.names.extend(names);
-        if let Some(name) = self.name.as_ref().and_then(moved) {
+        if let Some(name) = self.name.as_ref().and_then(|name| below(name, old, new)) {
             self.name = Some(name);
         }
     }
@@ -203,6 +209,9 @@ impl FileModel {
 pub struct Model {
     /// The files by number.
     pub files: BTreeMap<u32, FileModel>,
+    /// Directories that moved since names were last durable, with their old and new names. Where the disk has both,
+    /// e2fsck keeps one of them.
+    moves: Vec<(String, String)>,
 }
 
 impl Model {
@@ -249,6 +258,7 @@ impl Model {
                 self.files
                     .values_mut()
                     .for_each(|file| file.moved(old, new));
+                self.moves.push((old.clone(), new.clone()));
             }
             Event::Unlink(number) => self.gone(*number),
             Event::Write(number, first, end, generation) => {
@@ -263,11 +273,11 @@ impl Model {
             Event::SyncRange(number, first, end) if durable => {
                 self.change(*number, |file| file.sync_range(*first, *end))
             }
-            Event::SyncNames if durable => self.files.values_mut().for_each(FileModel::sync_name),
-            Event::SyncAll if durable => self.files.values_mut().for_each(|file| {
-                file.sync();
-                file.sync_name();
-            }),
+            Event::SyncNames if durable => self.sync_names(),
+            Event::SyncAll if durable => {
+                self.files.values_mut().for_each(FileModel::sync);
+                self.sync_names();
+            }
             Event::Sync(_)
             | Event::SyncRange(..)
             | Event::SyncNames
@@ -282,10 +292,23 @@ impl Model {
         }
     }
 
+    fn sync_names(&mut self) {
+        self.files.values_mut().for_each(FileModel::sync_name);
+        self.moves.clear();
+    }
+
     fn named(&mut self, number: u32, name: &str) {
+        let mut names = BTreeSet::from([name.to_string()]);
+        for (old, new) in self.moves.iter().rev() {
+            let before: Vec<String> = names
+                .iter()
+                .filter_map(|name| below(name, new, old))
+                .collect();
+            names.extend(before);
+        }
         self.change(number, |file| {
             file.name = Some(name.to_string());
-            file.names.insert(name.to_string());
+            file.names.append(&mut names);
         });
     }
 
@@ -372,6 +395,23 @@ mod tests {
         // What was removed and never made durable may come back wherever its directory is found.
         assert_eq!(names(2), ["d/g", "e/g", "h/g"]);
         assert!(!model.files[&1].maybe_gone && model.files[&2].maybe_gone);
+    }
+
+    #[test]
+    fn a_moved_directory_may_be_under_its_old_name() {
+        let lines =
+            "sync-names\nmove-directory d e\nmove-directory e/a b\ncreate 1 b/f\ncreate 2 e/f";
+        let mut events: Vec<Event> = lines.lines().filter_map(Event::parse).collect();
+        let names = |events: &[Event], number: u32| {
+            let names = Model::after_mark(events, 0).files[&number].names.clone();
+            names.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&events, 1), ["b/f", "d/a/f", "e/a/f"]);
+        assert_eq!(names(&events, 2), ["d/f", "e/f"]);
+        let mut durable = Model::default();
+        events.insert(3, Event::SyncNames);
+        events.iter().for_each(|event| durable.record(event));
+        assert_eq!(durable.files[&1].names.len(), 1);
     }
 
     #[test]
