@@ -51,6 +51,8 @@ struct Held {
     dir: u32,
     /// Which of its blocks it is.
     index: u64,
+    /// The name was that of a directory.
+    of_directory: bool,
 }
 
 /// What goes through one release.
@@ -192,10 +194,11 @@ impl SuperBlock {
         }
     }
 
-    /// A name has been entered in block `new` of `to`, and is about to leave `old`, block `index` of `from`, which is
-    /// held back from now on. Both are locked for writing. `ENOMEM`.
+    /// The name of `inode` has been entered in block `new` of `to`, and is about to leave `old`, block `index` of `from`,
+    /// which is held back from now on. Both directories are locked for writing. `ENOMEM`.
     pub(super) fn hold(
         &self,
+        inode: &Inode,
         (from, index, old): (&Inode, u64, &Buffer),
         (to, new): (&Inode, u64),
     ) -> Result {
@@ -217,14 +220,21 @@ impl SuperBlock {
         if !lists.next.dirs.contains(&to) {
             lists.next.dirs.push(to, GFP_KERNEL)?;
         }
-        if linked && !lists.next.holds(old.block()) {
-            let held = Held {
-                buffer: old.clone(),
-                dir,
-                index,
-            };
-            lists.next.held.push(held, GFP_KERNEL)?;
-            old.keep_back();
+        let of_directory = inode.is_directory();
+        let mut before = lists.next.held.iter_mut();
+        match before.find(|held| held.buffer.block() == old.block()) {
+            Some(held) => held.of_directory |= of_directory,
+            None if linked => {
+                let held = Held {
+                    buffer: old.clone(),
+                    dir,
+                    index,
+                    of_directory,
+                };
+                lists.next.held.push(held, GFP_KERNEL)?;
+                old.keep_back();
+            }
+            None => {}
         }
         self.data().held.any.store(true, Release);
         Ok(())
@@ -266,10 +276,19 @@ impl SuperBlock {
                 self.give_room_back(&dir, block);
             }
         }
-        let lists = held.lists.lock();
-        let rest = !lists.next.held.is_empty() || !lists.next.news.is_empty();
-        held.any.store(rest, Release);
-        settled
+        {
+            let lists = held.lists.lock();
+            let rest = !lists.next.held.is_empty() || !lists.next.news.is_empty();
+            held.any.store(rest, Release);
+        }
+        settled.and_then(|()| Self::write_lost_directories(&done.held))
+    }
+
+    /// e2fsck lets a directory keep one name only, and that may be the old one: it has to go at once.
+    fn write_lost_directories(blocks: &[Held]) -> Result {
+        let blocks = || blocks.iter().filter(|held| held.of_directory);
+        blocks().for_each(|held| held.buffer.write_start());
+        blocks().try_for_each(|held| held.buffer.wait())
     }
 
     /// `fsync` of a directory has to write a block that is not held back any more, and names may be entered there.

@@ -206,7 +206,8 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
     };
     // Entering the new name may have moved what lies around the old one.
     let old = entry(&from, what.name, what.inode).and_then(|old| {
-        sb.hold((what.from, old.index, &old.buffer), (what.to, enters))?;
+        let leaves = (what.from, old.index, &old.buffer);
+        sb.hold(what.inode, leaves, (what.to, enters))?;
         Ok(old)
     });
     let old = old.inspect_err(|_| undo(&to, what))?;

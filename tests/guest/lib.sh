@@ -154,6 +154,24 @@ fsck_clean() {
 	fail "e2fsck -fn $1: status $status"
 }
 
+# fresh MKE2FS-ARGUMENT...: a new volume on DISK1, mounted at m.
+fresh() {
+	make_volume "$DISK1" "$@"
+	mount_volume "$DISK1" m
+}
+
+# The volume at m is done with: it must be clean.
+clean() {
+	umount m
+	fsck_clean "$DISK1"
+}
+
+# The volume at m, found clean, is mounted again.
+again() {
+	clean
+	mount_volume "$DISK1" m
+}
+
 # Everything read from now on comes from the disk.
 drop_caches() {
 	sync
@@ -182,6 +200,21 @@ same_tree() {
 	cmp -s expected.manifest found.manifest && return
 	diff -u expected.manifest found.manifest | head -n 40 || true
 	fail "the trees $1 and $2 differ"
+}
+
+# same_files EXPECTED FOUND WHEN: each file of directory EXPECTED is in FOUND, with the same bytes.
+same_files() {
+	local name
+	for name in "$1"/*; do
+		cmp "$name" "$2/${name##*/}" || fail "${name##*/}: differs $3"
+	done
+}
+
+# settled: the files of ref are in m, in the cache and on disk.
+settled() {
+	same_files ref m "before the volume is unmounted"
+	again
+	same_files ref m "on disk"
 }
 
 # fixture NAME CMD...: CMD... DIRECTORY makes a directory that all tests of this guest share and none may change;
@@ -239,6 +272,18 @@ bios() {
 # file_blocks DEVICE PATH: the disk block of each block of a file, as debugfs finds them, data only, one a line.
 file_blocks() {
 	debugfs -R "blocks $2" "$1" 2> /dev/null | tr -s ' ' '\n' | sed '/^$/d'
+}
+
+# --- load ---------------------------------------------------------------------------------------
+
+# fio_verified ARGUMENT...: fio writes files in m, reads back what it wrote, and they go.
+fio_verified() {
+	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=1 --minimal "$@" \
+		> fio.log 2>&1 || {
+		cat fio.log
+		fail "fio $*"
+	}
+	rm -f m/t.*
 }
 
 # --- processes ----------------------------------------------------------------------------------

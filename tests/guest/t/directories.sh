@@ -173,6 +173,5 @@ test_kinds_of_entries() {
 	ln -s file m/d/link
 	kinds_by_readdir m/d > found
 	printf '%s\n' 'directory 1 0 0' 'file 0 1 0' 'link 0 0 1' | cmp - found
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }

@@ -94,28 +94,33 @@ graph_path() {
 		text ~ /\} *(\/\*.*)?$/ { depth-- }' trace
 }
 
+# reaches_disk_by FUNCTION PART: in the function graph submit_bio is below FUNCTION and one with PART in its name.
+reaches_disk_by() {
+	local path
+	path=$(graph_path "$1" submit_bio)
+	echo "path: $path"
+	[[ " $path" == *" $1 "*" submit_bio" && $path == *"$2"* ]] || {
+		head -n 40 trace
+		fail "submit_bio is not below $1 and $2"
+	}
+}
+
 test_graph_shows_a_read_down_to_submit_bio() {
-	local path entry
+	local entry
 	volume_with_file
 	entry=$(readahead)
 	drop_caches
 	trace_functions function_graph ":mod:$MODULE" submit_bio
 	cat m/file > /dev/null
 	keep_trace
-	path=$(graph_path "$entry" submit_bio)
-	echo "path: $path"
-	[[ $path == *"$entry"*"6Reader"*" submit_bio" ]] || {
-		head -n 40 trace
-		fail "submit_bio is not below $entry and the reader"
-	}
+	reaches_disk_by "$entry" 6Reader
 }
 
 # From the file operation of fsync to the disk, through the engine. The blocks are there, so that no bitmap is read.
 test_graph_shows_a_write_down_to_submit_bio() {
-	local path entry
+	local entry
 	[[ $MODULE == rext2 ]] || skip "not our module"
-	make_volume "$DISK1"
-	mount_volume "$DISK1" m
+	fresh
 	head -c 1M /dev/urandom > m/file
 	sync m/file
 	dd if=/dev/urandom of=m/file bs=1M count=1 conv=notrunc status=none
@@ -123,20 +128,14 @@ test_graph_shows_a_write_down_to_submit_bio() {
 	trace_functions function_graph ":mod:$MODULE" submit_bio
 	sync m/file
 	keep_trace
-	path=$(graph_path "$entry" submit_bio)
-	echo "path: $path"
-	[[ $path == *"5fsync"*"$entry"*" submit_bio" ]] || {
-		head -n 40 trace
-		fail "submit_bio is not below fsync and $entry"
-	}
+	reaches_disk_by "$entry" 5fsync
 }
 
 # What the events say of one inode, in order, names the way of its bytes to the disk.
 test_events_follow_a_write() {
 	local ino events order
 	[[ $MODULE == rext2 ]] || skip "not our module"
-	make_volume "$DISK1"
-	mount_volume "$DISK1" m
+	fresh
 	: > m/file
 	ino=$(stat -c %i m/file)
 	events=(mpage_window mpage_map mpage_bio mpage_end reserve_blocks alloc_blocks commit_blocks)

@@ -97,8 +97,7 @@ test_read_write() {
 	mount_volume "$DISK1" m rw
 	if grep -q " $WORK/m $FSTYPE rw" /proc/self/mounts; then
 		echo test > m/file
-		umount m
-		fsck_clean "$DISK1"
+		clean
 	else
 		logged 'mounted read-only' > logged.out || fail "the log does not say that the mount is read-only"
 		fails_with "Read-only" touch m/file

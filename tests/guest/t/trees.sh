@@ -12,8 +12,7 @@ same_on_volume() {
 	fsck_clean "$DISK1"
 	mount_volume "$DISK1" m ro
 	same_tree tree m
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 test_1k_blocks() { same_on_volume -b 1024 -I 256; }

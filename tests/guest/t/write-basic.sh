@@ -2,12 +2,11 @@
 # Files changed in every way that a program can, compared with the same done to a file in memory (tmpfs).
 # guest: limit=150
 
-# fresh BLOCK-SIZE [MKE2FS-ARGUMENT...]: an empty volume on m, an empty directory in memory in ref.
-fresh() {
+# prepare BLOCK-SIZE [MKE2FS-ARGUMENT...]: an empty volume on m, an empty directory in memory in ref.
+prepare() {
 	local size=$1
 	shift
-	make_volume "$DISK1" -b "$size" "$@"
-	mount_volume "$DISK1" m
+	fresh -b "$size" "$@"
 	mkdir -p ref
 }
 
@@ -24,25 +23,10 @@ twice() {
 	done
 }
 
-# The files are the same, from the cache and from the disk, and the volume is clean.
-settled() {
-	local name
-	for name in ref/*; do
-		cmp "$name" "m/${name#ref/}" || fail "${name#ref/}: differs while in the cache"
-	done
-	umount m
-	fsck_clean "$DISK1"
-	mount_volume "$DISK1" m
-	for name in ref/*; do
-		cmp "$name" "m/${name#ref/}" || fail "${name#ref/}: differs on disk"
-		same "$(stat -c %s "$name")" "$(stat -c %s "m/${name#ref/}")" "the size of ${name#ref/}"
-	done
-}
-
 each_size() {
 	local size
 	for size in 1024 2048 4096; do
-		fresh "$size"
+		prepare "$size"
 		"$@"
 		settled
 		umount m
@@ -119,7 +103,7 @@ test_direct() { each_size direct; }
 
 # In units of the device's sector, smaller than a block.
 test_direct_sectors() {
-	fresh 4096
+	prepare 4096
 	xfs_io -f -c 'pwrite -S 1 0 64k' -c fsync m/f > out
 	xfs_io -f -c 'pwrite -S 1 0 64k' -c fsync ref/f > out
 	xfs_io -d -c 'pwrite -S 2 -b 512 512 512' -c 'pwrite -S 3 -b 1024 5120 3072' m/f > out
@@ -146,7 +130,7 @@ test_fallocate() { each_size allocates; }
 test_fallocate_that_fails() {
 	local size before
 	for size in 1024 4096; do
-		fresh "$size"
+		prepare "$size"
 		xfs_io -f -c 'pwrite -S 1 0 10000' -c fsync m/f > out
 		before=$(stat -c '%s %b' m/f)
 		fails_with 'No space left' fallocate -l 2G m/f
@@ -154,15 +138,14 @@ test_fallocate_that_fails() {
 		timeout -s KILL 0.3 fallocate -l 700M m/killed || true
 		same "$before" "$(stat -c '%s %b' m/f)" "size and sectors after fallocate failed"
 		xfs_io -f -c 'falloc 0 1m' m/f > out || fail "fallocate after it failed"
-		umount m
-		fsck_clean "$DISK1"
+		clean
 	done
 }
 
 # Blocks given by fallocate hold zeroes, whatever they held before.
 test_allocated_blocks_are_zeroes() {
 	head -c 64M /dev/zero | tr '\0' Z | dd of="$DISK1" bs=1M status=none
-	fresh 1024 -K
+	prepare 1024 -K
 	fallocate -l 20M m/f
 	truncate -s 20M ref/f
 	(($(stat -c %b m/f) >= 40960)) || fail "fallocate gave only $(stat -c %b m/f) sectors"
@@ -183,27 +166,25 @@ test_append() { each_size appends; }
 
 # Holes and data are where they were put.
 test_holes() {
-	fresh 1024
+	prepare 1024
 	xfs_io -f -c 'pwrite -S 1 1m 1k' -c 'pwrite -S 1 3m 2k' -c 'truncate 8m' m/f > out
 	same $'Whence\tResult\nDATA\t1048576\nHOLE\t1049600\nDATA\t3145728\nHOLE\t3147776' \
 		"$(xfs_io -r -c 'seek -a -r 1' m/f | sed '/^HOLE\t1$/d')" "holes"
 	(($(stat -c %b m/f) <= 24)) || fail "the holes take space"
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # As large as the format and this block size let a file be.
 test_largest_file() {
 	local size limit
 	for size in 1024 4096; do
-		fresh "$size"
+		prepare "$size"
 		# 12 direct blocks and three trees; with 4 KiB blocks the count of sectors in 32 bits comes first.
 		limit=$(((12 + size / 4 + (size / 4) ** 2 + (size / 4) ** 3) * size))
 		((size == 1024)) || limit=$((2 ** 41))
 		xfs_io -f -c "pwrite -S 1 $((limit - size)) 10" -c 'pwrite -S 2 0 10' -c fsync m/f > out 2>&1 ||
 			((size == 4096)) || fail "the last block cannot be written"
 		truncate -s 0 m/f
-		umount m
-		fsck_clean "$DISK1"
+		clean
 	done
 }

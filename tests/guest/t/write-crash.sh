@@ -26,6 +26,15 @@ record() {
 	local kind=$1 seed=$2 steps=$3
 	shift 3
 	stale "$DISK1"
+	begin_record "$@"
+	$tools/workload run m journal "$seed" "$steps" "$kind" recorded
+	umount m
+	end_record
+	fsck_clean "$DISK1"
+}
+
+# begin_record MKE2FS-ARGUMENT...: mounts a fresh volume, of which everything is recorded.
+begin_record() {
 	make_volume "$DISK1" -K "$@"
 	[[ ! $left ]] || leave "$left"
 	dd if="$DISK1" of=base.img bs=1M status=none
@@ -36,10 +45,6 @@ record() {
 	dmsetup mknodes recorded
 	dmsetup message recorded 0 mark begin
 	mount_volume /dev/mapper/recorded m
-	$tools/workload run m journal "$seed" "$steps" "$kind" recorded
-	umount m
-	end_record
-	fsck_clean "$DISK1"
 }
 
 end_record() {
@@ -105,6 +110,40 @@ test_mixed_1k_blocks() {
 test_directories_4k_blocks() {
 	record directories 2 24 -b 4096
 	survives 8 20
+}
+
+# moved FROM TO: a directory moves, and the one that it moves to is made durable.
+moved() {
+	mkdir "m/$1/moves"
+	echo before > "m/$1/moves/before"
+	sync -f m
+	mv "m/$1/moves" "m/$2/"
+	echo after > "m/$2/moves/after"
+	sync "m/$2/moves/after" "m/$2/moves" "m/$2"
+	dmsetup message recorded 0 mark "in-$2"
+	rm -r "m/$2/moves"
+}
+
+# ... and is there after a power cut, and not where it was, whichever e2fsck sees first.
+test_moved_directory() {
+	local place durable
+	begin_record -b 1024
+	mkdir m/a m/b c
+	moved a b
+	moved b a
+	umount m
+	end_record
+	modprobe loop
+	for place in a b; do
+		durable=$($tools/replay list "$DISK2" | awk -v mark="in-$place" '$NF == mark { print $1 }')
+		cp base.img crash.img
+		$tools/replay apply "$DISK2" crash.img 0 "$durable"
+		where="power cut behind fsync of $place"
+		repaired crash.img
+		mount -t "$FSTYPE" -o loop crash.img c
+		same "$(printf '%s\n' $place/moves/{after:after,before:before})" "$(cd c && grep -r . | sort)" "files, $where,"
+		umount c
+	done
 }
 
 # guest: full=1 limit=3000

@@ -3,10 +3,9 @@
 # guest: limit=150 disks=32M
 
 # On a disk whose old bytes must not show.
-fresh() {
+prepare() {
 	head -c "$(blockdev --getsize64 "$DISK1")" /dev/zero | tr '\0' Z | dd of="$DISK1" bs=1M status=none
-	make_volume "$DISK1" -K -m 0 -b "$1"
-	mount_volume "$DISK1" m
+	fresh -K -m 0 -b "$1"
 	mkdir -p ref
 }
 
@@ -22,27 +21,14 @@ twice() {
 # Nothing of the file is in the page cache.
 uncached() { same "" "$(xfs_io -r -c "mmap -r 0 $(stat -c %s "m/$1")" -c mincore "m/$1")" "pages of $1 in the page cache"; }
 
-settled() {
-	local name
-	for name in ref/*; do
-		cmp "$name" "m/${name#ref/}" || fail "${name#ref/}: differs before the volume is unmounted"
-	done
-	umount m
-	fsck_clean "$DISK1"
-	mount_volume "$DISK1" m
-	for name in ref/*; do
-		cmp "$name" "m/${name#ref/}" || fail "${name#ref/}: differs on disk"
-	done
-	umount m
-	rm -rf ref
-}
-
 each_size() {
 	local size
 	for size in 1024 4096; do
-		fresh "$size"
+		prepare "$size"
 		"$@"
 		settled
+		umount m
+		rm -rf ref
 	done
 }
 
@@ -118,17 +104,16 @@ assert len(data) == int(sys.argv[1]), len(data)
 assert all(data[at:at + 512] == bytes([at // 512 % 251 + 1]) * 512 for at in range(0, len(data), 512))' "$bytes"
 	rm m/full
 	same "$before" "$(stat -f -c %f m)" "free blocks after deleting"
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
-test_full_1k_blocks() { fresh 1024 && full 1048576; }
-test_full_4k_blocks() { fresh 4096 && full 196608; }
+test_full_1k_blocks() { prepare 1024 && full 1048576; }
+test_full_4k_blocks() { prepare 4096 && full 196608; }
 
 # A write that fails leaves nothing behind: no block, no size, no bytes of somebody else's.
 test_errors() {
 	local working failing free
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
-	fresh 1024
+	prepare 1024
 	xfs_io -f -c 'pwrite -S 1 0 100k' -c 'truncate 8m' -c fsync m/f > out
 	umount m
 	working="0 $(sectors "$DISK1") linear $DISK1 0"
@@ -158,7 +143,7 @@ test_errors() {
 # With O_DSYNC a write that has returned stays, though nobody syncs and the volume is cut off from its device.
 test_dsync() {
 	allow_kernel 'rext2.*(shut|cannot|error)'
-	fresh 1024
+	prepare 1024
 	touch m/f m/g m/h
 	xfs_io -c fsync m
 	xfs_io -d -s -c 'pwrite -S 1 -b 64k 0 1m' -c 'pwrite -S 2 -b 4k 5m 4k' m/f > out
@@ -177,24 +162,14 @@ test_dsync() {
 	settled
 }
 
-# verified OPTION...: fio writes, then reads back and compares.
-verified() {
-	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=1 --direct=1 --minimal "$@" > fio.log 2>&1 || {
-		cat fio.log
-		fail "fio $*"
-	}
-	rm -f m/t.* m/many
-}
-
 verifications() {
-	fresh "$1"
-	verified --rw=randwrite --bs=4k --size=6M --ioengine=io_uring --iodepth=16
-	verified --rw=randwrite --bsrange=512-16k --blockalign=512 --size=4M --ioengine=psync
-	verified --rw=randwrite --bs=8k --size=4M --ioengine=libaio --iodepth=8 --numjobs=4
-	verified --rw=randwrite --bs=4k --filename=many --size=2M --offset_increment=2M --ioengine=io_uring --iodepth=8 --numjobs=4
-	verified --rw=write --bs=128k --size=8M --ioengine=io_uring --iodepth=8
-	umount m
-	fsck_clean "$DISK1"
+	prepare "$1"
+	fio_verified --direct=1 --rw=randwrite --bs=4k --size=6M --ioengine=io_uring --iodepth=16
+	fio_verified --direct=1 --rw=randwrite --bsrange=512-16k --blockalign=512 --size=4M --ioengine=psync
+	fio_verified --direct=1 --rw=randwrite --bs=8k --size=4M --ioengine=libaio --iodepth=8 --numjobs=4
+	fio_verified --direct=1 --rw=randwrite --bs=4k --filename=many --size=2M --offset_increment=2M --ioengine=io_uring --iodepth=8 --numjobs=4
+	fio_verified --direct=1 --rw=write --bs=128k --size=8M --ioengine=io_uring --iodepth=8
+	clean
 }
 test_fio_1k_blocks() { verifications 1024; }
 test_fio_4k_blocks() { verifications 4096; }

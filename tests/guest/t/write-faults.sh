@@ -5,7 +5,7 @@
 failing() { printf '0 %s error' "$(sectors "$DISK1")"; }
 working() { printf '0 %s linear %s 0' "$(sectors "$DISK1")" "$DISK1"; }
 
-fresh() {
+prepare() {
 	make_volume "$DISK1" -b "$1"
 	dm_disk d "$(working)"
 	mount_volume /dev/mapper/d m
@@ -20,7 +20,7 @@ repaired() {
 
 fails_to_write() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
-	fresh "$1"
+	prepare "$1"
 	head -c 2M /dev/urandom > m/before
 	sync
 	sha256sum m/before > sum
@@ -52,8 +52,7 @@ EOF
 	repaired
 	mount_volume "$DISK1" m
 	sha256sum -c sum
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 test_error_1k_blocks() { fails_to_write 1024 "$(failing)"; }
 test_error_4k_blocks() { fails_to_write 4096 "$(failing)"; }
@@ -61,7 +60,7 @@ test_error_4k_blocks() { fails_to_write 4096 "$(failing)"; }
 # It works again, and what could not be written can be written anew.
 test_error_and_back() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
-	fresh 4096
+	prepare 4096
 	head -c 1M /dev/urandom > m/f
 	dm_change d "$(failing)"
 	fails_with 'Input/output error' sync m/f
@@ -81,7 +80,7 @@ test_error_and_back() {
 test_gone_while_busy() {
 	local i
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
-	fresh 1024
+	prepare 1024
 	for i in 1 2 3; do
 		(
 			set +e
@@ -104,7 +103,7 @@ test_gone_while_busy() {
 # Killed in the middle: what was written stays in order.
 test_killed_writers() {
 	local i pids=()
-	fresh 1024
+	prepare 1024
 	for i in 1 2 3; do
 		dd if=/dev/zero of="m/k$i" bs=3000 count=10000 oflag=append conv=notrunc status=none &
 		pids+=($!)
@@ -124,7 +123,7 @@ flakey() { printf '0 %s flakey %s 0 0 1 %s' "$(sectors "$DISK1")" "$DISK1" "$*";
 # The device says yes and writes nothing: what was durable before stays, and the volume can be repaired.
 writes_dropped() {
 	modprobe dm_flakey
-	fresh "$1"
+	prepare "$1"
 	cp -a /etc/default m/before
 	sync
 	dm_change d "$(flakey 1 drop_writes)"
@@ -140,8 +139,7 @@ writes_dropped() {
 	repaired
 	mount_volume "$DISK1" m
 	same_tree /etc/default m/before
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 test_writes_dropped_1k_blocks() { writes_dropped 1024; }
 test_writes_dropped_4k_blocks() { writes_dropped 4096; }
@@ -152,7 +150,7 @@ metadata_comes_later() {
 	local i
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
 	modprobe dm_flakey
-	fresh "$1"
+	prepare "$1"
 	mkdir m/old
 	for ((i = 0; i < 30; i++)); do head -c 3000 /dev/zero > "m/old/f$i"; done
 	sync
@@ -193,7 +191,7 @@ test_metadata_comes_later_4k_blocks() { metadata_comes_later 4096; }
 test_fsync_knows_of_lost_metadata() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
 	modprobe dm_flakey
-	fresh 1024
+	prepare 1024
 	mkdir m/dir
 	sync
 	head -c 200k /dev/urandom > data
@@ -223,7 +221,7 @@ test_errors_come_and_go() {
 	local name
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
 	modprobe dm_flakey
-	fresh 1024
+	prepare 1024
 	python3 - "$(working)" "$(flakey 1 error_writes)" <<'END' > turns || fail "writers"
 import os, subprocess, sys, threading
 durable = {}
@@ -283,7 +281,7 @@ END
 # A device that becomes read-only under a volume that is written, and back.
 test_read_only_device() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O|read-only'
-	fresh 1024
+	prepare 1024
 	head -c 1M /dev/urandom > before
 	cp before m/
 	sync
@@ -347,8 +345,7 @@ test_full_device() {
 # damaged OPTIONS: a file whose blocks the bitmap calls free is deleted, so that damage is found while writing.
 damaged() {
 	local block
-	make_volume "$DISK1" -b 1024
-	mount_volume "$DISK1" m
+	fresh -b 1024
 	head -c 20k /dev/zero > m/f
 	head -c 20k /dev/zero > m/g
 	umount m

@@ -24,7 +24,7 @@ quiet() {
 }
 restore() { echo "$1" > /proc/sys/vm/dirty_writeback_centisecs; }
 
-fresh() {
+prepare() {
 	cached_disk d "$@"
 	quiet
 	make_volume /dev/d
@@ -53,7 +53,7 @@ $2"
 }
 
 test_fsync() {
-	fresh
+	prepare
 	# The kernel may have written what fsync finds clean, and the device may not have stored it.
 	flushes 1 0 in_file 0 'os.fsync(f)'
 	flushes 1 0 in_file 0 'os.pwrite(f, b"a" * 8192, 4096); os.fsync(f)'
@@ -70,7 +70,7 @@ test_fsync() {
 }
 
 test_names() {
-	fresh
+	prepare
 	flushes 1 0 sync m/dir
 	# Two for the file, one for its name.
 	flushes 3 0 bash -c 'echo a > m/dir/a; sync m/dir/a m/dir'
@@ -82,7 +82,7 @@ test_names() {
 }
 
 test_sync() {
-	fresh
+	prepare
 	flushes 1 0 sync
 	# shellcheck disable=SC2016
 	flushes 2 0 bash -c 'for ((i = 0; i < 100; i++)); do head -c 20000 /dev/zero > m/dir/f$i; done; sync'
@@ -93,7 +93,7 @@ test_sync() {
 }
 
 test_durable_writes() {
-	fresh
+	prepare
 	flushes 1 0 in_file os.O_DSYNC 'os.pwrite(f, b"a" * 4096, 4096)'
 	flushes 2 0 in_file os.O_DSYNC 'os.pwrite(f, b"b" * 4096, 65536)'
 	flushes 1 0 in_file os.O_SYNC 'os.pwrite(f, b"c" * 4096, 8192)'
@@ -103,7 +103,7 @@ test_durable_writes() {
 }
 
 test_no_volatile_cache() {
-	fresh 0
+	prepare 0
 	flushes 0 0 in_file 0 'os.pwrite(f, b"a" * 100000, 0); os.fsync(f)'
 	flushes 0 0 in_file 'os.O_DIRECT | os.O_DSYNC' 'os.pwrite(f, mmap.mmap(-1, 8192), 4096)'
 	flushes 0 0 bash -c 'cp -r /etc/default m/; sync; rm -r m/default; sync'
@@ -113,7 +113,7 @@ test_no_volatile_cache() {
 
 # A mount says that the volume is in use, and that is durable before anything else; the end of it, that it is at rest.
 test_mount() {
-	fresh
+	prepare
 	umount m
 	flushes 1 0 mount -t "$FSTYPE" /dev/d m
 	flushes 3 0 umount m

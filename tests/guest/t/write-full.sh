@@ -39,8 +39,7 @@ EOF
 
 full_volume() {
 	local size=$1 round bytes before after
-	make_volume "$DISK1" -b "$size" -m 0
-	mount_volume "$DISK1" m
+	fresh -b "$size" -m 0
 	before=$(stat -f -c %f m)
 	for round in 1 2 3; do
 		bytes=$(fill m/full $((size * 13)))
@@ -50,29 +49,24 @@ full_volume() {
 		((after * 100 <= before * 3)) || fail "$after blocks are still free"
 		fails_with 'No space left' dd if=/dev/zero of=m/more bs=64k count=$((before * size / 65536)) status=none
 		rm m/more
-		umount m
-		fsck_clean "$DISK1"
-		mount_volume "$DISK1" m
+		again
 		filled m/full $((size * 13)) "$bytes"
 		rm m/full
 		same "$before" "$(stat -f -c %f m)" "free blocks after deleting"
 	done
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 test_full_1k_blocks() { full_volume 1024; }
 test_full_4k_blocks() { full_volume 4096; }
 
 # Many writers that come to the end at the same time: no success is lost.
 test_full_with_writers() {
-	make_volume "$DISK1" -b 1024 -m 0
-	mount_volume "$DISK1" m
+	fresh -b 1024 -m 0
 	local i
 	for i in 1 2 3 4 5 6; do fill "m/f$i" $((700 * i)) > "bytes$i" & done
 	wait
 	for i in 1 2 3 4 5 6; do filled "m/f$i" $((700 * i)) "$(< "bytes$i")"; done
-	umount m
-	fsck_clean "$DISK1"
+	clean
 	mount_volume "$DISK1" m ro
 	for i in 1 2 3 4 5 6; do filled "m/f$i" $((700 * i)) "$(< "bytes$i")"; done
 }
@@ -80,8 +74,7 @@ test_full_with_writers() {
 # A hole of a mapping without space is a SIGBUS at the access, and fallocate gives back what it took.
 test_full_otherwise() {
 	local free
-	make_volume "$DISK1" -b 1024 -m 0
-	mount_volume "$DISK1" m
+	fresh -b 1024 -m 0
 	free=$(stat -f -c %f m)
 	fails_with 'No space left' fallocate -l 100M m/large
 	rm -f m/large
@@ -90,8 +83,7 @@ test_full_otherwise() {
 	fill m/full 5000 > bytes
 	xfs_io -c 'mmap 0 10m' -c 'mwrite 0 1m' m/holes > out 2>&1 && fail "a mapping was written on a full volume"
 	filled m/full 5000 "$(< bytes)"
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # leave COUNT: as many blocks are free, the rest is in full.
@@ -103,8 +95,7 @@ leave() {
 
 # A write into a hole of a file that is in the cache in large folios takes the blocks that there are, and says how many.
 test_last_blocks() {
-	make_volume "$DISK1" -b 1024 -m 0
-	mount_volume "$DISK1" m
+	fresh -b 1024 -m 0
 	truncate -s 4M m/holes
 	cat m/holes > /dev/null
 	leave 14
@@ -128,8 +119,7 @@ os.fsync(file)
 data = os.pread(file, 1 << 20, 0)
 assert data == b"x" * wrote + bytes(500000 - wrote) + b"\7" + bytes((1 << 20) - 500001)
 EOF
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # in_use BLOCK WORD: the volume's bitmap says so on the disk.
@@ -139,8 +129,7 @@ in_use() { debugfs -R "testb $1" "$DISK1" 2> /dev/null | grep -q "$2"; }
 # a change to read-only, and the end of the mount.
 test_freed_by_itself() {
 	local block i
-	make_volume "$DISK1" -b 1024 -m 0
-	mount_volume "$DISK1" m
+	fresh -b 1024 -m 0
 	xfs_io -f -c 'pwrite -b 64k 0 1m' -c fsync m/f > out
 	block=$(xfs_io -r -c 'fiemap -v' m/f | awk '/^ *0:/ { split($3, at, "."); print at[1] / 2 }')
 	in_use "$block" 'marked in use' || fail "block $block is not in use"
@@ -160,6 +149,5 @@ test_freed_by_itself() {
 			3) umount m && mount_volume "$DISK1" m ;;
 		esac
 	done
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }

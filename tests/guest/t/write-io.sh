@@ -2,16 +2,6 @@
 # Ways of writing: calls that move bytes between files, flags of single calls, I/O that others wait for.
 # guest: limit=240 disks=512M
 
-fresh() {
-	make_volume "$DISK1" "$@"
-	mount_volume "$DISK1" m
-}
-
-clean() {
-	umount m
-	fsck_clean "$DISK1"
-}
-
 calls() {
 	fresh -b "$1"
 	python3 /mnt/src/tests/guest/calls.py m
@@ -35,24 +25,15 @@ test_synchronous_call() {
 	clean
 }
 
-# verified OPTION...: fio writes, several jobs at a time, and others compare what comes back while it does.
-verified() {
-	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --verify_backlog=64 --fallocate=none --randrepeat=1 \
-		--minimal "$@" > fio.log 2>&1 || {
-		cat fio.log
-		fail "fio $*"
-	}
-	rm -f m/*.0
-}
-
+# Several jobs at a time, and others that compare what comes back while they write.
 asynchronous() {
 	fresh -b "$1"
-	verified --rw=randwrite --bs=4k-16k --ioengine=io_uring --iodepth=16 --direct=1 --numjobs=4 --size=3M --verify_async=2
-	verified --rw=randwrite --bs=4k --ioengine=libaio --iodepth=16 --direct=1 --numjobs=2 --size=3M --verify_async=2
-	verified --rw=randwrite --bs=4k-16k --ioengine=io_uring --iodepth=16 --numjobs=4 --size=3M --fsync=40
-	verified --rw=randwrite --bs=1k-9k --ioengine=mmap --numjobs=4 --size=2M
-	verified --rw=randwrite --bs=4k --ioengine=pvsync2 --numjobs=2 --size=1M --sync=dsync
-	verified --rw=write --bs=32k --ioengine=splice --numjobs=2 --size=3M
+	fio_verified --verify_backlog=64 --rw=randwrite --bs=4k-16k --ioengine=io_uring --iodepth=16 --direct=1 --numjobs=4 --size=3M --verify_async=2
+	fio_verified --verify_backlog=64 --rw=randwrite --bs=4k --ioengine=libaio --iodepth=16 --direct=1 --numjobs=2 --size=3M --verify_async=2
+	fio_verified --verify_backlog=64 --rw=randwrite --bs=4k-16k --ioengine=io_uring --iodepth=16 --numjobs=4 --size=3M --fsync=40
+	fio_verified --verify_backlog=64 --rw=randwrite --bs=1k-9k --ioengine=mmap --numjobs=4 --size=2M
+	fio_verified --verify_backlog=64 --rw=randwrite --bs=4k --ioengine=pvsync2 --numjobs=2 --size=1M --sync=dsync
+	fio_verified --verify_backlog=64 --rw=write --bs=32k --ioengine=splice --numjobs=2 --size=3M
 	clean
 }
 test_asynchronous_1k_blocks() { asynchronous 1024; }

@@ -4,16 +4,6 @@
 
 tools=/mnt/src/build/tools
 
-fresh() {
-	make_volume "$DISK1" "$@"
-	mount_volume "$DISK1" m
-}
-
-clean() {
-	umount m
-	fsck_clean "$DISK1"
-}
-
 # exercise BLOCK-SIZE OPERATIONS SEED WEIGHT...: fsx, with these weights beside those of reading and writing. Files of even
 # seeds are small, where most of what is special about a block map lies.
 exercise() {
@@ -72,23 +62,14 @@ test_fsx_many() {
 	done
 }
 
-# verified OPTION...: fio writes, then reads back and compares.
-verified() {
-	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=1 --size=6M \
-		--minimal "$@" > fio.log 2>&1 || {
-		cat fio.log
-		fail "fio $*"
-	}
-}
-
 verifications() {
 	fresh -b "$1"
-	verified --rw=write --bs=128k --ioengine=psync --end_fsync=1
-	verified --rw=randwrite --bs=4k --ioengine=psync --numjobs=4 --size=2M --fsync=64
-	verified --rw=randwrite --bs=1k --ioengine=mmap --size=2M
-	verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --size=4M
-	verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --direct=1 --size=4M
-	verified --rw=write --bs=64k --ioengine=psync --direct=1
+	fio_verified --rw=write --bs=128k --size=6M --ioengine=psync --end_fsync=1
+	fio_verified --rw=randwrite --bs=4k --ioengine=psync --numjobs=4 --size=2M --fsync=64
+	fio_verified --rw=randwrite --bs=1k --ioengine=mmap --size=2M
+	fio_verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --size=4M
+	fio_verified --rw=randwrite --bs=4k --ioengine=io_uring --iodepth=8 --direct=1 --size=4M
+	fio_verified --rw=write --bs=64k --size=6M --ioengine=psync --direct=1
 	clean
 }
 test_fio_1k_blocks() { verifications 1024; }
@@ -111,8 +92,7 @@ test_rsync() {
 	fresh
 	rsync -a /usr/share/perl5/ m/tree/ 2> /dev/null || rsync -a /etc/ m/tree/
 	sync
-	umount m
-	fsck_clean "$DISK1"
+	clean
 	mount_volume "$DISK1" m ro
 	[[ -d /usr/share/perl5 ]] && same_tree /usr/share/perl5 m/tree || same_tree /etc m/tree
 }
@@ -128,9 +108,7 @@ test_sqlite() {
 		} | sqlite3 "m/$mode.db" > sqlite.log 2>&1 || { cat sqlite.log; fail "sqlite3"; }
 		same ok "$(tail -n 1 sqlite.log)" "integrity"
 	done
-	umount m
-	fsck_clean "$DISK1"
-	mount_volume "$DISK1" m
+	again
 	same ok "$(sqlite3 m/delete.db 'PRAGMA integrity_check')" "integrity after a new mount"
 	same ok "$(sqlite3 m/wal.db 'PRAGMA integrity_check')" "integrity after a new mount"
 	clean

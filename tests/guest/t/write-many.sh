@@ -2,22 +2,6 @@
 # Much of everything: names in a directory, writers at a time, bytes in a file.
 # guest: limit=300 disks=256M
 
-fresh() {
-	make_volume "$DISK1" "$@"
-	mount_volume "$DISK1" m
-}
-
-again() {
-	umount m
-	fsck_clean "$DISK1"
-	mount_volume "$DISK1" m
-}
-
-clean() {
-	umount m
-	fsck_clean "$DISK1"
-}
-
 # One directory with so many names, found again and taken away.
 crowd() {
 	local count=$1

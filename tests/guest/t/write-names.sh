@@ -2,22 +2,6 @@
 # Names: made, moved, removed; what stays of a file without one; attributes and times.
 # guest: limit=120 disks=512M
 
-fresh() {
-	make_volume "$DISK1" "$@"
-	mount_volume "$DISK1" m
-}
-
-again() {
-	umount m
-	fsck_clean "$DISK1"
-	mount_volume "$DISK1" m
-}
-
-clean() {
-	umount m
-	fsck_clean "$DISK1"
-}
-
 # A tree of every kind of file, made on the volume, is there after a new mount.
 test_kinds() {
 	fresh -b 1024
@@ -188,8 +172,7 @@ test_remount() {
 
 test_no_inodes_left() {
 	local made
-	make_volume "$DISK1" -N 128
-	mount_volume "$DISK1" m
+	fresh -N 128
 	made=$(python3 - <<'EOF'
 import errno, os
 made = 0

@@ -31,7 +31,7 @@ passes() {
 	sed -nE 's/^Summary: 0 failed, ([0-9]+) skipped, ([0-9]+) passed.*/\1 skipped, \2 passed/p' posix.log
 }
 
-clean() {
+both_clean() {
 	umount m
 	umount other
 	fsck_clean "$DISK1"
@@ -42,7 +42,7 @@ posix() {
 	volumes "$1"
 	passes false "${others[@]}"
 	passes true "${read_only[@]}"
-	clean
+	both_clean
 }
 test_posix_4k_blocks() { posix 4096; }
 
@@ -53,13 +53,12 @@ test_posix_1k_blocks() { posix 1024; }
 test_posix_link_count_max() {
 	volumes 4096
 	passes false link_count_max
-	clean
+	both_clean
 }
 
 # As many names as a file may have, in many directories, and not one more.
 test_most_links() {
-	make_volume "$DISK1" -b 4096
-	mount_volume "$DISK1" m
+	fresh -b 4096
 	python3 - <<'END'
 import errno, os
 most = 32000
@@ -78,6 +77,5 @@ assert not os.path.exists("m/more")
 os.unlink("m/d0/1")
 os.link("m/file", "m/more")
 END
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }

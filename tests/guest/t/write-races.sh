@@ -2,11 +2,6 @@
 # Mount states that change while programs write: unmount, remount, freeze, shutdown, death.
 # guest: limit=150 disks=64M
 
-fresh() {
-	make_volume "$DISK1" -b "${1:-1024}"
-	mount_volume "$DISK1" m
-}
-
 # Works on files of its own below m until the file `stop` is there; durable.ME tells what `fsync` called durable. With a
 # second argument the first error is the end, not a failure.
 writer=$(cat <<'END'
@@ -86,7 +81,7 @@ END
 # Frozen, the volume is one at rest; thawed, everything goes on.
 test_freeze() {
 	local i
-	fresh
+	fresh -b 1024
 	writers
 	for ((i = 0; i < 5; i++)); do
 		fsfreeze -f m
@@ -96,13 +91,12 @@ test_freeze() {
 	done
 	stop_writers
 	verify
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 test_remount_read_only() {
 	local i times=0
-	fresh
+	fresh -b 1024
 	writers
 	for ((i = 0; i < 500 && times < 4; i++)); do
 		mount -o remount,ro m 2> /dev/null || continue
@@ -114,14 +108,13 @@ test_remount_read_only() {
 	((times)) || fail "it never became read-only"
 	stop_writers
 	verify
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # Out of sight while programs write, and unmounted when the last of them is gone.
 test_unmount() {
 	local i
-	fresh
+	fresh -b 1024
 	writers
 	fails_with 'busy' umount m
 	umount -l m
@@ -135,8 +128,7 @@ test_unmount() {
 		wait $!
 	done
 	mount_again
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # The mount that is going away still has the device: the same volume is mounted again.
@@ -146,20 +138,19 @@ mount_again() {
 
 test_killed_again_and_again() {
 	local i
-	fresh
+	fresh -b 1024
 	for ((i = 0; i < 8; i++)); do
 		writers
 		kill_writers
 		verify
 	done
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
 
 # shut_down MODE BLOCK-SIZE: cut off under load; e2fsck makes it whole, and what was durable is there.
 shut_down() {
 	local pid
-	fresh "$2"
+	fresh -b "$2"
 	writers end
 	python3 -c "
 import fcntl, os, struct

@@ -4,20 +4,10 @@
 
 tools=/mnt/src/build/tools
 
-fresh() {
-	make_volume "$DISK1" -b "$1"
-	mount_volume "$DISK1" m
-}
-
-clean() {
-	umount m
-	fsck_clean "$DISK1"
-}
-
 # The whole machine: programs that take memory beside writers that check what they wrote.
 test_machine_short_of_memory() {
 	allow_kernel 'Out of memory|oom-kill|page allocation failure'
-	fresh 1024
+	fresh -b 1024
 	echo -900 > /proc/self/oom_score_adj
 	stress-ng --vm 2 --vm-bytes 60% --vm-keep --oomable > vm.log 2>&1 &
 	fio --name=t --directory=m --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --size=12M --numjobs=3 \
@@ -34,7 +24,7 @@ test_machine_short_of_memory() {
 test_writers_killed_for_memory() {
 	local i killed=0
 	allow_kernel 'Memory cgroup out of memory|oom-kill|page allocation failure'
-	fresh 4096
+	fresh -b 4096
 	cat > hungry.py <<- 'END'
 		import os, threading
 		def work():
@@ -65,7 +55,7 @@ test_writers_killed_for_memory() {
 
 # More files than the group has room for: their memory is reclaimed while others are written.
 test_many_files_in_little_memory() {
-	fresh 1024
+	fresh -b 1024
 	# shellcheck disable=SC2016
 	within_memory 12 bash -c 'for ((i = 0; i < 1500; i++)); do head -c $((i * 13 % 30000)) /dev/zero > m/f$i || exit; done' ||
 		fail "writing"
@@ -76,7 +66,7 @@ test_many_files_in_little_memory() {
 
 # Pages move in memory while they are written.
 moving() {
-	fresh "$1"
+	fresh -b "$1"
 	(while [[ ! -e stop ]]; do
 		echo 1 > /proc/sys/vm/compact_memory
 		echo 1 > /proc/sys/vm/drop_caches

@@ -115,8 +115,7 @@ test_no_discard() {
 # On a disk array large files begin at stripes.
 test_stripes() {
 	local first i
-	make_volume "$DISK1" -b 1024 -E stride=16,stripe_width=64
-	mount_volume "$DISK1" m
+	fresh -b 1024 -E stride=16,stripe_width=64
 	for i in 1 2 3 4; do
 		head -c 100 /dev/zero > "m/small$i"
 		head -c 1M /dev/zero > "m/f$i"
@@ -133,8 +132,7 @@ test_stripes() {
 # What was deleted can be used, and is counted as free, without `sync`.
 test_space_comes_back() {
 	local i free
-	make_volume "$DISK1" -b 1024
-	mount_volume "$DISK1" m
+	fresh -b 1024
 	head -c 300k /dev/zero > m/f
 	rm m/f
 	sync
@@ -144,6 +142,5 @@ test_space_comes_back() {
 		rm m/f
 		same "$free" "$(stat -f -c %f m)" "free blocks in round $i"
 	done
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }
