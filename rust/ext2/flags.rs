@@ -37,7 +37,7 @@ pub(super) const TOPDIR: u32 = 0x2_0000;
 pub(super) const PROJECT_INHERIT: u32 = 0x2000_0000;
 
 /// Attributes that `statx(2)` shows; it has the same bits for them.
-pub(super) const STATX: u32 = IMMUTABLE | APPEND | NODUMP;
+pub(super) const STATX: u32 = COMPRESS | IMMUTABLE | APPEND | NODUMP;
 
 /// Attributes that users may set.
 const MODIFIABLE: u32 = SECURE

@@ -103,17 +103,3 @@ test_read_write() {
 		fails_with "Read-only" touch m/file
 	fi
 }
-
-# The type name of the C driver, on request and if it is free.
-test_serve_ext2() {
-	[[ $MODULE == rext2 ]] || skip "a parameter of rext2"
-	if grep -qw ext2 /proc/filesystems; then skip "another test has loaded ext4"; fi
-	rmmod rext2
-	insmod /mnt/src/build/rext2.ko serve_ext2=1
-	make_volume "$DISK1"
-	mkdir m
-	mount -t ext2 -o ro "$DISK1" m
-	umount m
-	rmmod rext2
-	insmod /mnt/src/build/rext2.ko
-}

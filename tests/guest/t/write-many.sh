@@ -30,8 +30,36 @@ EOF
 }
 test_crowded_directory() { crowd 20000; }
 
+# tree LEVELS: ten directories on each level, ten files on the last.
+tree() {
+	fresh -b 1024 -N $((10 ** $1 * 13 / 10 + 1000))
+	python3 - "$1" <<'EOF'
+import os, sys
+def grow(directory, levels):
+    for digit in range(10):
+        if levels == 1:
+            os.close(os.open(f"f{digit}", os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory))
+            continue
+        os.mkdir(f"d{digit}", dir_fd=directory)
+        below = os.open(f"d{digit}", os.O_RDONLY, dir_fd=directory)
+        grow(below, levels - 1)
+        os.close(below)
+os.mkdir("m/tree")
+grow(os.open("m/tree", os.O_RDONLY), int(sys.argv[1]))
+EOF
+	again
+	same $((10 ** $1)) "$(find m/tree -type f | wc -l)" "files in the tree"
+	same $((10 ** $1)) "$(find m/tree -type f | sort -u | wc -l)" "names in the tree"
+	rm -r m/tree
+	clean
+}
+test_tree() { tree 4; }
+
 # guest: full=1 limit=3000
 test_very_crowded_directory() { crowd 100000; }
+
+# guest: full=1 limit=3000
+test_large_tree() { tree 5; }
 
 # Sixteen that write, delete, and meet the end of the space, again and again. What none of them deleted is whole.
 test_sixteen_writers() {

@@ -140,6 +140,14 @@ EOF
 	clean
 }
 
+# shown ATTRIBUTE BITS: statx shows the attribute while it is set.
+shown() {
+	chattr "+$1" m/f
+	same "$2" "$(xfs_io -r -c 'statx -r' m/f | sed -n 's/^stat.attributes = //p')" "what statx shows with $1"
+	chattr "-$1" m/f
+	same 0 "$(($(xfs_io -r -c 'statx -r' m/f | sed -n 's/^stat.attributes = //p')))" "what statx shows without $1"
+}
+
 test_attributes() {
 	fresh
 	echo text > m/f
@@ -155,6 +163,11 @@ test_attributes() {
 	same $'text\nmore' "$(cat m/f)" "the file"
 	chattr +D m
 	mkdir m/d
+	chattr -dsSA m/f
+	shown c 0x4
+	shown d 0x40
+	shown a 0x20
+	shown i 0x10
 	clean
 }
 
