@@ -420,6 +420,16 @@ void rfs_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
+bool rfs_sb_trylock_shared(struct super_block *sb)
+{
+	return down_read_trylock(&sb->s_umount);
+}
+
+void rfs_sb_unlock_shared(struct super_block *sb)
+{
+	up_read(&sb->s_umount);
+}
+
 bool rfs_sb_start_write_trylock(struct super_block *sb)
 {
 	return sb_start_write_trylock(sb);

@@ -117,6 +117,8 @@ void rfs_inode_unlock_shared(struct inode *inode);
 
 /* Names, calls that are macros, and the iomap iterator, whose body is an inline function. */
 int rfs_register_filesystem(struct file_system_type *fs, struct module *owner);
+bool rfs_sb_trylock_shared(struct super_block *sb);
+void rfs_sb_unlock_shared(struct super_block *sb);
 bool rfs_sb_start_write_trylock(struct super_block *sb);
 void rfs_sb_end_write(struct super_block *sb);
 void rfs_init_delayed_work(struct delayed_work *work, work_func_t func);

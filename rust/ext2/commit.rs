@@ -17,7 +17,7 @@ use super::{
     state::{MapState, State},
     Inode, SuperBlock,
 };
-use crate::vfs::{buffer::Buffer, writeback::plugged};
+use crate::vfs::{buffer::Buffer, sync::NoFsScope, writeback::plugged};
 use core::ops::Range;
 use kernel::{prelude::*, sync::aref::ARef};
 
@@ -85,14 +85,33 @@ pub(super) fn keep(inode: &Inode) -> Result {
     Ok(())
 }
 
-/// Commits what has arrived of a file, and of all others with it: one flush serves them all. Has the inode's turn come
-/// again if there is more. Sleeps; the errors of [`commit`], of any of the files.
-pub(super) fn commit_ready(inode: &Inode) -> Result {
+/// How many seconds contents get to arrive, those of other files too: one flush serves all.
+const SOON: u32 = 1;
+
+/// The flusher is writing the inode: has it [kept](keep), and what has arrived by then committed in a moment. A directory
+/// may have got names that have moved.
+pub(super) fn commit_soon(inode: &Inode) -> Result {
     keep(inode)?;
-    let arrived = inode.data().map.read().has_arrived();
-    match arrived {
-        true => commit_all(inode.sb(), Extents::Ready),
-        false => Ok(()),
+    let sb = inode.sb();
+    let moved = inode.is_directory() && sb.has_held();
+    if moved || inode.data().map.read().has_chosen() {
+        sb.data().background.commit.ask(SOON);
+    }
+    Ok(())
+}
+
+/// What [`commit_soon`] has asked for. What fails is still listed, and its inode dirty: it comes again with the flusher's
+/// next round, and whoever syncs is told.
+pub(super) fn commit_later(sb: &SuperBlock) {
+    if sb.check_live().is_err() || sb.is_read_only() {
+        return;
+    }
+    let _scope = NoFsScope::new();
+    let committed = commit_all(sb, Extents::Ready);
+    let released = sb.release_held();
+    let more = !sb.data().uncommitted.lock().is_empty();
+    if more && committed.and(released).is_ok() {
+        sb.data().background.commit.ask(SOON);
     }
 }
 

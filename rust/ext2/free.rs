@@ -100,12 +100,12 @@ impl SuperBlock {
         let volume = self.data();
         let share = u64::from(volume.disk.geometry.blocks_count()) / SHARE;
         match waiting > share && waiting.saturating_sub(added) <= share {
-            true => volume.later.ask_now(),
-            false => volume.later.ask(DELAY),
+            true => volume.background.quiesce.ask_now(),
+            false => volume.background.quiesce.ask(DELAY),
         }
     }
 
-    /// What was asked for by [`ask_to_quiesce`](Self::ask_to_quiesce).
+    /// What was asked for by [`ask_to_quiesce`](Self::ask_to_quiesce): [`Background::quiesce`](super::background::Background).
     pub(super) fn quiesce_later(&self) {
         // What fails goes on waiting, and whoever needs the space is told why he does not get it.
         if self.check_live().is_ok() && !self.is_read_only() {

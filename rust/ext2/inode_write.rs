@@ -165,12 +165,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
         orphan::add(inode)?;
     }
     let committed = match why {
-        WriteReason::Background => {
-            if inode.is_directory() {
-                inode.sb().release_held()?;
-            }
-            commit::commit_ready(inode)
-        }
+        WriteReason::Background => commit::commit_soon(inode),
         // One flush for all comes with the pass that waits.
         WriteReason::Passing => commit::keep(inode),
         WriteReason::SyncAll | WriteReason::Durable => Ok(()),

@@ -32,6 +32,7 @@ mod alloc;
 mod assign;
 mod attr_block;
 mod attributes;
+mod background;
 mod bitmaps;
 mod children;
 mod commit;

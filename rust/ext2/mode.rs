@@ -130,7 +130,7 @@ pub(super) fn reconfigure(sb: &SuperBlock, options: &Options, read_only: bool) -
     let volume = sb.data();
     match (sb.is_read_only(), read_only) {
         (false, true) => {
-            volume.later.cancel();
+            volume.background.cancel();
             end(sb)?;
         }
         (true, false) => {

@@ -3,6 +3,7 @@
 //! From a device to a root directory.
 
 use super::{
+    background::Background,
     inode::{self, Node},
     inode_write, mode, namei,
     ondisk::{
@@ -86,7 +87,13 @@ impl FileSystem for Ext2 {
         let record = sb.read(own_block.into())?;
         let offset = usize::try_from(place & u64::from(geometry.block_size().saturating_sub(1)))?;
         Ok(KBox::new(
-            Volume::new(disk, *options, groups, (record, offset), sb.later()?)?,
+            Volume::new(
+                disk,
+                *options,
+                groups,
+                (record, offset),
+                Background::new(sb)?,
+            )?,
             GFP_KERNEL,
         )?)
     }
@@ -236,12 +243,8 @@ impl SuperOperations for Ext2 {
         mode::resume(sb)
     }
 
-    fn later(sb: &SuperBlock) {
-        sb.quiesce_later();
-    }
-
     fn put(sb: &SuperBlock) {
-        sb.data().later.cancel();
+        sb.data().background.cancel();
         mode::put(sb);
     }
 

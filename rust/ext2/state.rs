@@ -138,13 +138,6 @@ impl MapState {
             .any(|extent| matches!(extent.state, State::Submitted(..)))
     }
 
-    /// Whether contents have come to blocks that the pointers do not know, or failed to.
-    pub(super) fn has_arrived(&self) -> bool {
-        self.overlay
-            .extents()
-            .any(|extent| matches!(&extent.state, State::Submitted(_, pass) if pass.0.is_done()))
-    }
-
     /// Whether blocks were chosen that the pointers do not know.
     pub(super) fn has_chosen(&self) -> bool {
         self.overlay

@@ -3,6 +3,7 @@
 //! What is kept for a mounted volume, and what happens when it turns out to be damaged.
 
 use super::{
+    background::Background,
     held::HeldBlocks,
     ondisk::{
         self,
@@ -15,9 +16,9 @@ use super::{
     record::Record,
     space::Space,
     zones::Zones,
-    Ext2, SuperBlock,
+    SuperBlock,
 };
-use crate::vfs::{buffer::Buffer, errno::EUCLEAN, later::Later};
+use crate::vfs::{buffer::Buffer, errno::EUCLEAN};
 use core::{cmp::Ordering, fmt};
 use kernel::{
     prelude::*,
@@ -32,8 +33,8 @@ const MAX_REPORTS: u32 = 100;
 
 /// A mounted volume.
 pub(crate) struct Volume {
-    /// For giving out again what was freed. Goes first: it may be looking at the rest.
-    pub(super) later: Pin<KBox<Later<Ext2>>>,
+    /// Goes first: it may be looking at the rest.
+    pub(super) background: Background,
     /// The superblock, checked.
     pub(super) disk: Superblock,
     /// The options of the mount.
@@ -103,7 +104,7 @@ impl Volume {
         options: Options,
         groups: KVVec<GroupDesc>,
         (record, offset): (Buffer, usize),
-        later: Pin<KBox<Later<Ext2>>>,
+        background: Background,
     ) -> Result<Self> {
         let geometry = &disk.geometry;
         let in_group = |(group, desc): (usize, &GroupDesc)| {
@@ -120,7 +121,7 @@ impl Volume {
             .fold(u64::from(geometry.first_data_block()), u64::saturating_add);
         let orphans = Orphans::new()?;
         Ok(Self {
-            later,
+            background,
             zones: Zones::new(geometry, &groups, scattered)?,
             uncommitted: KBox::pin_init(new_mutex!(KVVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,

@@ -86,6 +86,7 @@ impl<O: FileOperations> FileTable<O> {
             None
         },
         open: if O::HAS_DATA { Some(Self::open) } else { None },
+        setlease: Some(bindings::generic_setlease),
         fsync: if O::HAS_SYNC { Some(Self::fsync) } else { None },
         fallocate: if O::HAS_ALLOCATE {
             Some(Self::fallocate)

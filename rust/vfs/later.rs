@@ -9,14 +9,13 @@ use super::{
     FileSystem,
 };
 use crate::bindings;
-use core::marker::PhantomData;
 use kernel::{container_of, prelude::*, types::Opaque};
 
-/// A call of [`SuperOperations::later`](super::super_ops::SuperOperations::later) that can be asked for.
+/// A call that can be asked for.
 ///
-/// The call comes at most once for all that asked before it, never while the volume is frozen, and never after
-/// [`cancel`](Self::cancel) unless it was asked for anew. Who asks must know that the volume stays mounted, as everybody
-/// does who changes it.
+/// The call comes at most once for all that asked before it, never while the volume is frozen or being unmounted, and
+/// never after [`cancel`](Self::cancel) unless it was asked for anew. It may keep inodes for as long as it lasts. Who asks
+/// must know that the volume stays mounted, as everybody does who changes it.
 ///
 /// # Invariants
 ///
@@ -27,7 +26,7 @@ pub(crate) struct Later<T: FileSystem> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     sb: *mut bindings::super_block,
-    _fs: PhantomData<T>,
+    call: fn(&SuperBlock<T>),
 }
 
 // SAFETY: The work belongs to no thread, and its functions may be called from any.
@@ -36,8 +35,8 @@ unsafe impl<T: FileSystem> Send for Later<T> {}
 unsafe impl<T: FileSystem> Sync for Later<T> {}
 
 impl<T: FileSystem> NewSuperBlock<T> {
-    /// For the volume's data. Fails with `ENOMEM`.
-    pub(crate) fn later(&self) -> Result<Pin<KBox<Later<T>>>> {
+    /// Something to ask for, as part of the volume's data. Fails with `ENOMEM`.
+    pub(crate) fn later(&self, call: fn(&SuperBlock<T>)) -> Result<Pin<KBox<Later<T>>>> {
         let sb = self.as_raw();
         KBox::pin_init(
             pin_init!(Later {
@@ -46,12 +45,15 @@ impl<T: FileSystem> NewSuperBlock<T> {
                     bindings::rfs_init_delayed_work(slot, Some(Later::<T>::run));
                 }),
                 sb,
-                _fs: PhantomData,
+                call,
             }),
             GFP_KERNEL,
         )
     }
 }
+
+/// How many seconds to wait when somebody is changing how the volume is mounted.
+const BUSY: u32 = 1;
 
 impl<T: FileSystem> Later<T> {
     /// Asks for a call in about `seconds`, unless one is due before. Any context that does not hold the volume's locks
@@ -74,16 +76,20 @@ impl<T: FileSystem> Later<T> {
     }
 
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        // SAFETY: The work is that of a `Later<T>`, which waits for this call before it goes; so does the super block. A
-        // freeze waits until writing has ended.
+        // SAFETY: The work is that of a `Later<T>`, which waits for this call before it goes; so does the super block. An
+        // unmount waits for `s_umount`, a freeze until writing has ended.
         unsafe {
             let delayed = container_of!(work, bindings::delayed_work, work);
-            let later = container_of!(Opaque::cast_from(delayed), Self, work);
-            let sb = (*later).sb;
+            let later = &*container_of!(Opaque::cast_from(delayed), Self, work);
+            let sb = later.sb;
+            if !bindings::rfs_sb_trylock_shared(sb) {
+                return later.ask(BUSY);
+            }
             if bindings::rfs_sb_start_write_trylock(sb) {
-                T::later(SuperBlock::from_raw(sb));
+                (later.call)(SuperBlock::from_raw(sb));
                 bindings::rfs_sb_end_write(sb);
             }
+            bindings::rfs_sb_unlock_shared(sb);
         }
     }
 }

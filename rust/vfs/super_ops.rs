@@ -67,9 +67,6 @@ pub(crate) trait SuperOperations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Does what was [asked for](super::later::Later). In a thread of the kernel; the volume is not frozen.
-    fn later(_sb: &SuperBlock<Self::FS>) {}
-
     /// Ends the mount: the last inode is gone.
     fn put(_sb: &SuperBlock<Self::FS>) {
         build_error!(VTABLE_DEFAULT_ERROR)

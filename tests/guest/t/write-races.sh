@@ -168,3 +168,29 @@ fcntl.ioctl(os.open('m', os.O_RDONLY), 0x8004587d, struct.pack('I', $1))"
 test_shutdown_frozen() { shut_down 0 1024; }
 test_shutdown_synced() { shut_down 1 4096; }
 test_shutdown_at_once() { shut_down 2 1024; }
+
+# Files go while the flusher writes them, to a disk that takes its time: it must not be the one that deletes them.
+test_deletion_under_the_flusher() {
+	local name size
+	size=$(sectors "$DISK1")
+	for name in dirty_writeback_centisecs dirty_expire_centisecs; do
+		defer sysctl -q -w "vm.$name=$(sysctl -n "vm.$name")"
+		sysctl -q -w "vm.$name=1"
+	done
+	make_volume "$DISK1" -b 1024
+	modprobe dm_delay
+	dm_disk d "0 $size delay $DISK1 0 0 $DISK1 0 20"
+	mount_volume /dev/mapper/d m
+	python3 - <<'END'
+import os, random, time
+chance = random.Random(1)
+for number in range(400):
+    name = f"m/{number}"
+    with open(name, "wb") as file:
+        file.write(bytes([number % 251]) * 30_000)
+    time.sleep(chance.uniform(0, 0.06))
+    os.unlink(name)
+END
+	umount m
+	fsck_clean "$DISK1"
+}
