@@ -321,6 +321,28 @@ u64 rfs_bdev_discard_granularity(struct block_device *bdev)
 	return bdev_max_discard_sectors(bdev) ? bdev_discard_granularity(bdev) : 0;
 }
 
+/* Takes a reference on an inode that is being made, which ilookup() does not see, once it has been made dirty. */
+static int grab_new_inode(struct inode *inode, u64 ino, void *unused)
+{
+	unsigned int state;
+	bool ready;
+
+	if (inode->i_ino != ino)
+		return 0;
+	spin_lock(&inode->i_lock);
+	state = inode_state_read(inode);
+	ready = (state & I_DIRTY_INODE) && !(state & (I_FREEING | I_WILL_FREE));
+	if (ready)
+		__iget(inode);
+	spin_unlock(&inode->i_lock);
+	return ready ? 1 : -1;
+}
+
+struct inode *rfs_find_new_inode(struct super_block *sb, u64 ino)
+{
+	return find_inode_nowait(sb, ino, grab_new_inode, NULL);
+}
+
 bool rfs_inode_is_new(struct inode *inode)
 {
 	return inode_state_read_once(inode) & I_NEW;

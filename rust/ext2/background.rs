@@ -5,7 +5,7 @@
 //! Not the flusher: while that writes an inode, it must not let go of the last reference to one, nor wait for one that is
 //! going. Both would wait for the flusher.
 
-use super::{commit, Ext2, SuperBlock};
+use super::{batch, Ext2, SuperBlock};
 use crate::vfs::{later::Later, super_block::NewSuperBlock};
 use kernel::prelude::*;
 
@@ -21,7 +21,7 @@ impl Background {
     /// Nothing is to be done yet. `ENOMEM`.
     pub(super) fn new(sb: &NewSuperBlock<Ext2>) -> Result<Self> {
         Ok(Self {
-            commit: sb.later(commit::commit_later)?,
+            commit: sb.later(batch::commit_later)?,
             quiesce: sb.later(SuperBlock::quiesce_later)?,
         })
     }

@@ -3,10 +3,7 @@
 //! What `fsync` of a directory has to write beside the directory: the files that were made in it since the last one,
 //! without which its names would lead nowhere after a crash.
 
-use super::{
-    commit::{Batch, Extents},
-    inode_write, Inode, SuperBlock,
-};
+use super::{batch::Batch, commit::Extents, inode_write, Inode, SuperBlock};
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 

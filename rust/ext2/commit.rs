@@ -15,11 +15,11 @@ use super::{
     links::{write_pointers, Builder, Link, Node},
     map::read_metadata,
     state::{MapState, State},
-    Inode, SuperBlock,
+    Inode,
 };
-use crate::vfs::{buffer::Buffer, sync::NoFsScope, writeback::plugged};
+use crate::vfs::{buffer::Buffer, writeback::plugged};
 use core::ops::Range;
-use kernel::{prelude::*, sync::aref::ARef};
+use kernel::prelude::*;
 
 /// Which extents a commit is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,10 @@ pub(super) enum Extents {
 pub(super) fn list(inode: &Inode, state: &mut MapState) -> Result {
     if !state.listed {
         let ino = u32::try_from(inode.ino()).map_err(|_| EIO)?;
+        // First: one that is being made is found by its number when it is dirty.
+        inode.mark_dirty();
         inode.sb().data().uncommitted.lock().push(ino, GFP_KERNEL)?;
         state.listed = true;
-        inode.mark_dirty();
     }
     Ok(())
 }
@@ -85,148 +86,8 @@ pub(super) fn keep(inode: &Inode) -> Result {
     Ok(())
 }
 
-/// How many seconds contents get to arrive, those of other files too: one flush serves all.
-const SOON: u32 = 1;
-
-/// The flusher is writing the inode: has it [kept](keep), and what has arrived by then committed in a moment. A directory
-/// may have got names that have moved.
-pub(super) fn commit_soon(inode: &Inode) -> Result {
-    keep(inode)?;
-    let sb = inode.sb();
-    let moved = inode.is_directory() && sb.has_held();
-    if moved || inode.data().map.read().has_chosen() {
-        sb.data().background.commit.ask(SOON);
-    }
-    Ok(())
-}
-
-/// What [`commit_soon`] has asked for. What fails is still listed, and its inode dirty: it comes again with the flusher's
-/// next round, and whoever syncs is told.
-pub(super) fn commit_later(sb: &SuperBlock) {
-    if sb.check_live().is_err() || sb.is_read_only() {
-        return;
-    }
-    let _scope = NoFsScope::new();
-    let committed = commit_all(sb, Extents::Ready);
-    let released = sb.release_held();
-    let more = !sb.data().uncommitted.lock().is_empty();
-    if more && committed.and(released).is_ok() {
-        sb.data().background.commit.ask(SOON);
-    }
-}
-
-/// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
-pub(super) fn commit_all(sb: &SuperBlock, extents: Extents) -> Result {
-    let listed = core::mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
-    let mut batch = Batch::new(extents);
-    for ino in listed {
-        if let Some(inode) = sb.find_inode(ino.into()) {
-            // From now on a new extent lists the file again.
-            inode.data().map.write().listed = false;
-            batch.add(inode);
-        }
-    }
-    batch.commit(sb)
-}
-
-/// Files that are committed together, with one flush for all.
-pub(super) struct Batch {
-    extents: Extents,
-    ready: KVVec<(ARef<Inode>, Prepared)>,
-    /// The first error so far.
-    result: Result,
-}
-
-impl Batch {
-    /// No files.
-    pub(super) fn new(extents: Extents) -> Self {
-        Self {
-            extents,
-            ready: KVVec::new(),
-            result: Ok(()),
-        }
-    }
-
-    /// Prepares a file. What goes wrong is told by [`commit`](Self::commit). Sleeps.
-    pub(super) fn add(&mut self, inode: ARef<Inode>) {
-        if self.extents == Extents::All {
-            wait(&inode);
-        }
-        match prepare(&inode) {
-            Ok(Some(prepared)) => {
-                if let Err((inode, prepared, error)) = self.push(inode, prepared) {
-                    give_up(&inode, &prepared);
-                    self.failed(&inode, error);
-                }
-            }
-            Ok(None) => later(&inode),
-            Err(error) => self.failed(&inode, error),
-        }
-    }
-
-    fn push(
-        &mut self,
-        inode: ARef<Inode>,
-        prepared: Prepared,
-    ) -> Result<(), (ARef<Inode>, Prepared, Error)> {
-        match self.ready.reserve(1, GFP_KERNEL) {
-            // There is room for it.
-            Ok(()) => drop(self.ready.push_within_capacity((inode, prepared))),
-            Err(error) => return Err((inode, prepared, error.into())),
-        }
-        Ok(())
-    }
-
-    fn failed(&mut self, inode: &Inode, error: Error) {
-        relist(inode);
-        self.result = self.result.and(Err(error));
-    }
-
-    /// Makes the files reachable that were prepared. Gives the first error when all have been tried. Sleeps; `EIO`,
-    /// `ENOSPC`, `ENOMEM`, `EUCLEAN`.
-    pub(super) fn commit(mut self, sb: &SuperBlock) -> Result {
-        let ready = core::mem::replace(&mut self.ready, KVVec::new());
-        if ready.is_empty() {
-            return self.result;
-        }
-        let flushed = sb.flush_device();
-        for (inode, prepared) in ready {
-            let done = match flushed {
-                Ok(()) => finish(&inode, prepared).and_then(|done| match done {
-                    true => inode_write::store(&inode).map(drop),
-                    false => commit(&inode, self.extents),
-                }),
-                Err(error) => {
-                    give_up(&inode, &prepared);
-                    Err(error)
-                }
-            };
-            match done {
-                Ok(()) => later(&inode),
-                Err(error) => self.failed(&inode, error),
-            }
-        }
-        self.result
-    }
-}
-
-/// Lists a file again that has more on its way.
-fn later(inode: &Inode) {
-    if inode.data().map.read().has_chosen() {
-        relist(inode);
-    }
-}
-
-/// Lists a file again that is still to be committed.
-fn relist(inode: &Inode) {
-    let mut state = inode.data().map.write();
-    // Without memory for that, the inode is still dirty, and its own write commits it.
-    let _ = list(inode, &mut state);
-    inode.mark_dirty();
-}
-
 /// Waits until everything that was sent before the call has arrived.
-fn wait(inode: &Inode) {
+pub(super) fn wait(inode: &Inode) {
     let mut block = 0;
     loop {
         let state = inode.data().map.read();
@@ -262,7 +123,7 @@ pub(super) struct Prepared {
 }
 
 /// The first half: everything but the pointers that make it reachable. `None` if there is nothing to do.
-fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
+pub(super) fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     let mut state = inode.data().map.write();
     drop_failed(inode, &mut state)?;
     let mut prepared = Prepared {
@@ -352,9 +213,9 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
     own.iter().try_for_each(Buffer::wait)
 }
 
-/// The second half: sets the pointers; the inode is dirty then, and yet to be stored. `false`, with everything undone, if the file was truncated meanwhile, or somebody
-/// else has set pointers.
-fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
+/// The second half: sets the pointers; the inode is dirty then, and yet to be stored. `false`, with everything undone, if
+/// the file was truncated meanwhile, or somebody else has set pointers.
+pub(super) fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     let mut state = inode.data().map.write();
     if (state.truncations, state.commits) != prepared.version {
         drop(state);
@@ -404,7 +265,7 @@ pub(super) fn settle(inode: &Inode, state: &mut MapState) {
 }
 
 /// Gives back the pointer blocks of a commit that does not happen, and sets the space aside again.
-fn give_up(inode: &Inode, prepared: &Prepared) {
+pub(super) fn give_up(inode: &Inode, prepared: &Prepared) {
     let mut state = inode.data().map.write();
     for buffer in prepared.made.iter() {
         let block = u32::try_from(buffer.block()).unwrap_or(0);

@@ -6,7 +6,7 @@
 //! writing.
 
 use super::{
-    commit, cut, file,
+    batch, commit, cut, file,
     inode::{table_place, Node},
     ondisk::{
         self,
@@ -165,7 +165,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
         orphan::add(inode)?;
     }
     let committed = match why {
-        WriteReason::Background => commit::commit_soon(inode),
+        WriteReason::Background => batch::commit_soon(inode),
         // One flush for all comes with the pass that waits.
         WriteReason::Passing => commit::keep(inode),
         WriteReason::SyncAll | WriteReason::Durable => Ok(()),

@@ -33,6 +33,7 @@ mod assign;
 mod attr_block;
 mod attributes;
 mod background;
+mod batch;
 mod bitmaps;
 mod children;
 mod commit;

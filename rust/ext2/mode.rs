@@ -6,7 +6,7 @@
 //! crash. It says the opposite only when everything else is durable.
 
 use super::{
-    commit,
+    batch, commit,
     ondisk::{
         fields::S_LAST_ORPHAN,
         superblock::{STATE_ERROR, STATE_VALID},
@@ -75,7 +75,7 @@ fn reclaim_orphans(sb: &SuperBlock) {
 pub(super) fn sync(sb: &SuperBlock) -> Result {
     sb.check_live()?;
     let number = sb.data().held.begin_sync();
-    let committed = commit::commit_all(sb, commit::Extents::All);
+    let committed = batch::commit_all(sb, commit::Extents::All);
     let released = sb.release_held();
     let stored = sb.store_counts();
     // What could be committed becomes durable even if not all could.
@@ -92,7 +92,7 @@ pub(super) fn end(sb: &SuperBlock) -> Result {
     if !record.is_in_use() || sb.check_live().is_err() {
         return Ok(());
     }
-    commit::commit_all(sb, commit::Extents::All)?;
+    batch::commit_all(sb, commit::Extents::All)?;
     sb.release_held()?;
     // Twice: what the first round frees for good changes bitmaps, which the second round writes.
     sb.quiesce()?;

@@ -32,11 +32,16 @@ impl<T: FileSystem> SuperBlock<T> {
         }
     }
 
-    /// The inode of that number if it is in memory. Sleeps while it is being read or evicted.
+    /// The inode of that number if it is in memory, be it without a name yet: one that is being made counts from when it
+    /// is dirty. Sleeps while it is being read or evicted.
     pub(crate) fn find_inode(&self, ino: u64) -> Option<ARef<Inode<T>>> {
-        // SAFETY: The super block is live; the inode comes with a reference ("Typed inode").
+        // SAFETY: The super block is live; the inode comes with a reference ("Typed inode"). One that is being made had
+        // its data filled before it was made dirty.
         unsafe {
-            let raw = bindings::ilookup(self.as_raw(), ino);
+            let mut raw = bindings::ilookup(self.as_raw(), ino);
+            if raw.is_null() {
+                raw = bindings::rfs_find_new_inode(self.as_raw(), ino);
+            }
             (!raw.is_null()).then(|| Inode::own(raw))
         }
     }
