@@ -87,6 +87,11 @@ void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc)
 	wbc_init_bio(wbc, bio);
 }
 
+void rfs_bio_fail(struct bio *bio)
+{
+	bio_io_error(bio);
+}
+
 blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc)
 {
 	return wbc_to_write_flags(wbc);

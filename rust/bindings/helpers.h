@@ -50,6 +50,7 @@ typedef void (*rfs_folio_fn)(struct folio *folio, size_t offset, size_t len, voi
 void rfs_bio_for_each_folio(struct bio *bio, rfs_folio_fn fn, void *context);
 void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc);
 void rfs_bio_join_cgroup(struct bio *bio, struct bio *of);
+void rfs_bio_fail(struct bio *bio);
 blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc);
 int rfs_blk_status_to_errno(blk_status_t status);
 bool rfs_bdev_write_cache(struct block_device *bdev);

@@ -80,22 +80,13 @@ impl WriteMap for Ext2 {
         Ok(Chosen { run, fresh: true })
     }
 
-    fn submitted(inode: &Inode, blocks: Range<u64>, ticket: &Arc<Ticket>) -> Result {
+    fn submitted(inode: &Inode, blocks: Range<u64>, disk: u64, ticket: &Arc<Ticket>) -> Result {
         let range = block_range(blocks.start, blocks.end.saturating_sub(blocks.start))?;
         let mut state = inode.data().map.write();
         let mut block = range.start;
         while block < range.end {
-            let Found::Extent(extent) = state.overlay.find(block) else {
-                return Err(EIO);
-            };
-            let end = extent.end().min(range.end);
-            let (State::Allocated(disk) | State::Submitted(disk, _)) = extent.state else {
-                return Err(EIO);
-            };
-            state
-                .overlay
-                .change(block..end, State::Submitted(disk, Pass(ticket.clone())))?;
-            block = end;
+            let expected = disk.saturating_add(block.saturating_sub(range.start).into());
+            block = submit(inode, &mut state, block..range.end, expected, ticket)?;
         }
         super::commit::list(inode, &mut state)
     }
@@ -162,6 +153,40 @@ fn on_disk_until(inode: &Inode, range: &Range<u32>) -> Result<u32> {
             .clamp(block.saturating_add(1), end);
     }
     Ok(block)
+}
+
+/// The first blocks of `range` are about to be written at `disk`. Gives the block after them.
+fn submit(
+    inode: &Inode,
+    state: &mut MapState,
+    range: Range<u32>,
+    disk: u64,
+    ticket: &Arc<Ticket>,
+) -> Result<u32> {
+    match state.overlay.find(range.start) {
+        Found::Extent(extent) => {
+            let end = extent.end().min(range.end);
+            let (State::Allocated(at) | State::Submitted(at, _)) = extent.state else {
+                return Err(EIO);
+            };
+            if u64::from(at) != disk {
+                return Err(EIO);
+            }
+            let sent = State::Submitted(at, Pass(ticket.clone()));
+            state.overlay.change(range.start..end, sent)?;
+            Ok(end)
+        }
+        // A commit has made them reachable since they were mapped: an earlier write of them had arrived.
+        Found::Nothing(until) => {
+            let most = until.min(range.end).saturating_sub(range.start).max(1);
+            let run = Walk::new(inode).map(&state.pointers, range.start.into(), most.into())?;
+            if run.place != Place::Mapped(disk) {
+                return Err(EIO);
+            }
+            let len = u32::try_from(run.len).unwrap_or(most).clamp(1, most);
+            Ok(range.start.saturating_add(len))
+        }
+    }
 }
 
 /// What a call has set aside: pieces of a file, in ascending order.

@@ -165,6 +165,8 @@ fn drop_failed(inode: &Inode, state: &mut MapState) -> Result {
         block = range.end;
         let len = range.end.saturating_sub(range.start);
         state.overlay.take(range, |_| {})?;
+        // A pass of writeback that goes on must not write there any more.
+        state.truncations = state.truncations.wrapping_add(1);
         inode.add_sectors(assign::sectors(inode, len).saturating_neg());
         inode.sb().return_run(disk, len);
     }

@@ -31,9 +31,16 @@ pub(crate) trait WriteMap: BlockMap {
     /// folio locked, from writeback.
     fn map_write(inode: &Inode<Self>, first: u64, max: u64, rest: &mut RunQueue) -> Result<Chosen>;
 
-    /// `blocks` of the file, fresh ones, are about to be sent: readers may now look for them on disk, but they must not
-    /// be reachable there before `ticket` is done, nor ever if that says that it failed.
-    fn submitted(inode: &Inode<Self>, blocks: Range<u64>, ticket: &Arc<Ticket>) -> Result;
+    /// `blocks` of the file, which were fresh when they were mapped, are about to be sent to the blocks from `disk` on:
+    /// readers may now look for them there, but those that are not reachable on disk yet must not be before `ticket` is
+    /// done, nor ever if that says that it failed. Fails with `EIO` if they are not the file's any more: an earlier write
+    /// has failed.
+    fn submitted(
+        inode: &Inode<Self>,
+        blocks: Range<u64>,
+        disk: u64,
+        ticket: &Arc<Ticket>,
+    ) -> Result;
 
     /// Changes whenever blocks are taken from the file: what was mapped before is void then.
     fn map_version(inode: &Inode<Self>) -> u64;

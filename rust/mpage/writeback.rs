@@ -4,7 +4,7 @@
 
 use super::{
     answer,
-    plan::{Place, Planner, Reason, Run, Step},
+    plan::{Place, Planner, Reason, Run, Step, SECTOR_SHIFT},
     queue::RunQueue,
     submit::{segments_for, FEW_SEGMENTS, LIMITS},
     write::{Chosen, WriteMap},
@@ -50,16 +50,20 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
             version: 0,
             fresh: false,
             untold: 0..0,
+            untold_disk: 0,
+            refused: None,
+            error: None,
         };
         while let Some(folio) = pass.next() {
-            if let Err(error) = writer.folio(pass, folio) {
+            if let Err(error) = writer.folio(pass, folio).and(writer.told()) {
                 pass.set_error(error);
             }
         }
         if let Some(reason) = writer.planner.finish() {
-            if let Err(error) = writer.send(reason) {
-                pass.set_error(error);
-            }
+            writer.send(reason);
+        }
+        if let Err(error) = writer.told() {
+            pass.set_error(error);
         }
     });
     ticket.leave(true);
@@ -84,6 +88,12 @@ struct Writer<'a, T> {
     fresh: bool,
     /// Fresh blocks of the file in the open bio, of which the file system has not been told.
     untold: Range<u64>,
+    /// Where the first of them lies.
+    untold_disk: u64,
+    /// What the file system said when it was told of blocks in the open bio, if it did not agree.
+    refused: Option<Error>,
+    /// The same of a bio that therefore failed.
+    error: Option<Error>,
 }
 
 /// What a pass holds of a folio's count of bytes under writeback.
@@ -188,7 +198,7 @@ impl<T: WriteMap> Writer<'_, T> {
             match self.planner.step() {
                 Step::Done => return Ok(()),
                 Step::Map { block, max } => self.map(block, max)?,
-                Step::Send(reason) => self.send(reason)?,
+                Step::Send(reason) => self.send(reason),
                 // A write map gives no holes.
                 Step::Zero { .. } => return Err(EIO),
                 Step::Append {
@@ -199,13 +209,12 @@ impl<T: WriteMap> Writer<'_, T> {
                 } => {
                     let piece = bytes.start.saturating_add(offset)
                         ..bytes.start.saturating_add(offset).saturating_add(len);
-                    self.tell(folio, &piece)?;
                     if whole && piece == bytes {
                         pieces.single = true;
                     } else {
                         self.count(folio, len as u32, pieces);
                     }
-                    if !self.append(pass, folio, piece, sector, ahead)? {
+                    if !self.append(pass, folio, piece, sector, ahead) {
                         self.planner.restarted(len);
                     }
                 }
@@ -254,15 +263,16 @@ impl<T: WriteMap> Writer<'_, T> {
         range: Range<u64>,
         sector: u64,
         expected: u64,
-    ) -> Result<bool> {
+    ) -> bool {
         if let Some(open) = &mut self.open {
             if open.append_dirty(pass, folio, range.clone()) {
-                return Ok(true);
+                self.tell(folio, &range, sector);
+                return true;
             }
         }
         let first = self.open.is_none();
         if !first {
-            self.send(Reason::Full)?;
+            self.send(Reason::Full);
         }
         let segments = match self.scattered {
             true => FEW_SEGMENTS,
@@ -271,46 +281,56 @@ impl<T: WriteMap> Writer<'_, T> {
         let mut open = OpenBio::write(pass, sector, segments);
         open.hold(self.ticket);
         // An empty bio has room for one piece.
-        let _ = open.append_dirty(pass, folio, range);
+        let _ = open.append_dirty(pass, folio, range.clone());
         self.open = Some(open);
-        Ok(first)
+        self.tell(folio, &range, sector);
+        first
     }
 
-    /// Notes that fresh blocks are about to join a bio. The file system is told of them a row at a time, before they
+    /// Notes that fresh blocks have joined the open bio. The file system is told of them a row at a time, before they
     /// are sent: once a page is clean and gone, whoever needs it looks on the disk.
-    fn tell(&mut self, folio: &LockedFolio<'_>, piece: &Range<u64>) -> Result {
+    fn tell(&mut self, folio: &LockedFolio<'_>, piece: &Range<u64>, sector: u64) {
         if !self.fresh {
-            return Ok(());
+            return;
         }
         let bits = self.inode.block_bits();
         let first = folio.pos().saturating_add(piece.start) >> bits;
         let end = folio.pos().saturating_add(piece.end) >> bits;
         if self.untold.end != first || self.untold.is_empty() {
-            self.tell_now()?;
+            self.tell_now();
             self.untold.start = first;
+            self.untold_disk = sector >> bits.saturating_sub(SECTOR_SHIFT);
         }
         self.untold.end = end;
-        Ok(())
     }
 
-    fn tell_now(&mut self) -> Result {
+    fn tell_now(&mut self) {
         let untold = core::mem::replace(&mut self.untold, 0..0);
-        match untold.is_empty() {
-            true => Ok(()),
-            false => T::submitted(self.inode, untold, self.ticket),
+        if !untold.is_empty() {
+            let told = T::submitted(self.inode, untold, self.untold_disk, self.ticket);
+            self.refused = self.refused.or(told.err());
         }
     }
 
-    /// Sends the open bio, if there is one. The error is that of the file system, which could not be told: the bio goes
-    /// out all the same, and its blocks stay unreachable on disk.
-    fn send(&mut self, reason: Reason) -> Result {
-        let told = self.tell_now();
+    /// What came of telling the file system since the last time.
+    fn told(&mut self) -> Result {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Sends the open bio, if there is one. If the file system could not be told of its blocks they may be another file's
+    /// by now, and nobody would find what is written there: the bio fails.
+    fn send(&mut self, reason: Reason) {
+        self.tell_now();
+        let refused = self.refused.take();
+        self.error = self.error.or(refused);
         self.scattered = matches!(reason, Reason::NotAdjacent | Reason::Gap);
         if let Some(open) = self.open.take() {
             self.inode.trace_bio(&open, reason as u8, Direction::Write);
-            open.send();
+            match refused {
+                None => open.send(),
+                Some(_) => open.fail(),
+            }
         }
-        told
     }
 
     /// Ends the pass over the folio: unlocks it, and leaves its writeback to its pieces in flight.

@@ -207,6 +207,12 @@ impl OpenBio {
         true
     }
 
+    /// Ends the bio with an error, without sending it.
+    pub(crate) fn fail(self) {
+        // SAFETY: The bio is ours and has its end set, which is called as for one that was sent.
+        unsafe { bindings::rfs_bio_fail(self.raw) };
+    }
+
     /// Sends the bio.
     pub(crate) fn send(self) {
         // SAFETY: The bio is ours and has its end set; it goes to the block layer.
