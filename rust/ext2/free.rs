@@ -5,7 +5,7 @@
 use super::{
     alloc::Run32,
     ondisk::{bitmap, error::Corruption},
-    quarantine::{FreedInode, Quarantine},
+    quarantine::FreedInode,
     space,
     volume::Place,
     SuperBlock,
@@ -109,12 +109,13 @@ impl SuperBlock {
     pub(super) fn quiesce_later(&self) {
         // What fails goes on waiting, and whoever needs the space is told why he does not get it.
         if self.check_live().is_ok() && !self.is_read_only() {
+            let _ = self.release_held();
             let _ = self.quiesce();
         }
     }
 
-    /// Makes everything freed so far durable on the device, then lets it be given out again. Nothing is written if
-    /// nothing was freed. Sleeps; `EIO`.
+    /// Makes everything freed so far durable on the device, then lets it be given out again; inodes only if no block of
+    /// a directory is held back meanwhile. Nothing is written if nothing was freed. Sleeps; `EIO`.
     pub(super) fn quiesce(&self) -> Result {
         self.settle_and_release(false)
     }
@@ -133,14 +134,21 @@ impl SuperBlock {
             return Ok(());
         }
         let _scope = NoFsScope::new();
+        let held = &self.data().held;
+        let before = held.at_rest();
         if let Err(error) = self.settle(&mut blocks) {
-            self.put_back(&freed);
+            self.put_back(freed.runs(), freed.inodes());
             return Err(error);
         }
         self.discard_runs(freed.runs());
         for run in freed.runs() {
             self.return_checked(*run);
             task::may_reschedule();
+        }
+        // The name of such an inode may have been in a block that is held back: then the disk still has it.
+        if before.is_none() || held.at_rest() != before {
+            self.put_back(&[], freed.inodes());
+            return Ok(());
         }
         for inode in freed.inodes() {
             self.return_inode(*inode);
@@ -169,14 +177,10 @@ impl SuperBlock {
     }
 
     /// Puts into quarantine again what could not be settled.
-    fn put_back(&self, freed: &Quarantine) {
+    fn put_back(&self, runs: &[Run32], inodes: &[FreedInode]) {
         let mut quarantine = self.data().space.quarantine.lock();
-        let runs = freed
-            .runs()
-            .iter()
-            .try_for_each(|run| quarantine.add_run(*run));
-        let inodes = freed
-            .inodes()
+        let runs = runs.iter().try_for_each(|run| quarantine.add_run(*run));
+        let inodes = inodes
             .iter()
             .try_for_each(|inode| quarantine.add_inode(*inode));
         if runs.is_err() || inodes.is_err() {

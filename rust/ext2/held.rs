@@ -107,6 +107,8 @@ pub(super) struct HeldBlocks {
     lists: Mutex<Lists>,
     #[pin]
     releasing: Mutex<()>,
+    /// How often a block was held back.
+    holds: Atomic<u64>,
     /// Syncs of the whole volume that were begun.
     begun: Atomic<u64>,
     /// The last of them that is done.
@@ -124,10 +126,17 @@ impl HeldBlocks {
             any: Atomic::new(false),
             lists <- new_mutex!(lists, "rext2_held"),
             releasing <- new_mutex!((), "rext2_releasing"),
+            holds: Atomic::new(0),
             begun: Atomic::new(0),
             done: Atomic::new(0),
         });
         KBox::pin_init(held, GFP_KERNEL)
+    }
+
+    /// A number if no block is held back. As long as it is the same, none was in between.
+    pub(super) fn at_rest(&self) -> Option<u64> {
+        let holds = self.holds.load(Acquire);
+        (!self.any.load(Acquire)).then_some(holds)
     }
 
     /// The number of the first sync of the volume that will find a directory made now.
@@ -214,6 +223,9 @@ impl SuperBlock {
         );
         let _scope = NoFsScope::new();
         let mut lists = self.data().held.lists.lock();
+        // First: who makes everything dirty durable must not miss that a block is not dirty any more.
+        self.data().held.any.store(true, Release);
+        self.data().held.holds.fetch_add(1u64, Full);
         if !lists.next.news.contains(&new) {
             lists.next.news.push(new, GFP_KERNEL)?;
         }
@@ -236,7 +248,6 @@ impl SuperBlock {
             }
             None => {}
         }
-        self.data().held.any.store(true, Release);
         Ok(())
     }
 

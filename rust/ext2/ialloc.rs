@@ -43,6 +43,8 @@ impl SuperBlock {
             if let Some(ino) = self.search_inode(dir, is_dir, &mut failure) {
                 return Ok(ino);
             }
+            // The names of freed inodes may be in blocks that are held back.
+            self.release_held()?;
             self.quiesce()?;
         }
         Err(failure.unwrap_or(ENOSPC))
