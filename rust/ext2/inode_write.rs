@@ -58,9 +58,14 @@ fn image(inode: &Inode, ino: u32, pointers: &[u8; MAP_SIZE]) -> Option<ondisk::i
     let (uid, gid) = inode.owner();
     let (accessed, modified, changed) = inode.times();
     let links = u16::try_from(inode.links()).unwrap_or(u16::MAX);
-    let dtime = match (links, attributes.deleted()) {
-        (0, 0) => inode.sb().data().orphans.older_than(ino),
-        (0, deleted) => deleted,
+    // As long as an inode is on the list of orphans the list goes on here, also while it is being deleted.
+    let dtime = match links {
+        0 => inode
+            .sb()
+            .data()
+            .orphans
+            .older_than(ino)
+            .unwrap_or_else(|| attributes.deleted()),
         _ => 0,
     };
     Some(ondisk::inode::Inode {

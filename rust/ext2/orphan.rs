@@ -7,6 +7,7 @@
 //! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
 
 use super::{ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
+use crate::vfs::sync::NoFsScope;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -55,17 +56,16 @@ impl Orphans {
         self.reclaiming.load(Relaxed)
     }
 
-    /// What `i_dtime` of an orphan is to say; 0 for an inode that is none.
-    pub(super) fn older_than(&self, ino: u32) -> u32 {
-        self.list
-            .lock()
-            .members
-            .get(&ino)
-            .map_or(0, |links| links.older)
+    /// What `i_dtime` of an orphan is to say; `None` for an inode that is none.
+    pub(super) fn older_than(&self, ino: u32) -> Option<u32> {
+        let list = self.list.lock();
+        list.members.get(&ino).map(|links| links.older)
     }
 
     /// Puts an inode on the list, once; `publish` is told the new beginning of the list. Fails with `ENOMEM`.
     fn add(&self, ino: u32, publish: impl FnOnce(u32)) -> Result {
+        // Reclaim may delete an inode, and comes for the list then.
+        let _scope = NoFsScope::new();
         let mut list = self.list.lock();
         if list.members.get(&ino).is_some() {
             return Ok(());
@@ -159,5 +159,7 @@ fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
         };
         return Err(sb.damaged(Place::inode(ino), &error.into()));
     }
-    Ok(next)
+    // One that was deleted, and the superblock not written since, says when.
+    let in_range = next <= sb.data().disk.geometry.inodes_count();
+    Ok(if in_range { next } else { 0 })
 }
