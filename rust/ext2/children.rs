@@ -39,7 +39,8 @@ pub(super) fn note(dir: &Inode, child: &Inode) -> Result {
 }
 
 /// Writes the files that were made in `dir` since the last call, and waits: their inodes and, of directories, their
-/// blocks. For `fsync` of `dir`, before its own blocks are written; those are committed here, with the same flush. Sleeps; `EIO`.
+/// blocks. For `fsync` of `dir`, which holds [`Node::syncing`](super::inode::Node), before its own blocks are written;
+/// those are committed here, with the same flush. Sleeps; `EIO`.
 pub(super) fn sync(dir: &Inode) -> Result {
     let children = core::mem::replace(&mut *dir.data().children.lock(), Children::new());
     let result = write(dir, &children);

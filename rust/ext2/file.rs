@@ -66,6 +66,14 @@ pub(super) fn prepare_end(inode: &Inode, end: u64, other: u64) -> Result {
 /// is its directory's affair.
 pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     let data = range.write_and_wait();
+    let written = write_metadata(inode, range);
+    let flushed = inode.sb().make_durable();
+    data.and(written).and(flushed)
+}
+
+/// Writes what leads to the file, and waits.
+fn write_metadata(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
+    let _syncing = inode.data().syncing.lock();
     // If it is, the inode is dirty, and written below.
     let linked = commit::link(inode, commit::Extents::All).map(drop);
     let metadata = inode.sync_metadata();
@@ -76,12 +84,7 @@ pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     };
     // The flusher may have stored the inode without waiting, and left it clean.
     let stored = inode_write::write_stored(inode);
-    let flushed = inode.sb().make_durable();
-    data.and(linked)
-        .and(metadata)
-        .and(written)
-        .and(stored)
-        .and(flushed)
+    linked.and(metadata).and(written).and(stored)
 }
 
 /// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through

@@ -50,6 +50,10 @@ pub(crate) struct Node {
     /// Files that were made in a directory and may not be on disk yet.
     #[pin]
     pub(super) children: Mutex<Children>,
+    /// Held while what leads to the file is written for `fsync`: what one call has taken upon itself to write looks clean
+    /// to the next, which must not end before it.
+    #[pin]
+    pub(super) syncing: Mutex<()>,
 }
 
 impl Node {
@@ -61,6 +65,7 @@ impl Node {
             attributes: Attributes::new(),
             hints: Hints::new(),
             children <- new_mutex!(Children::new()),
+            syncing <- new_mutex!((), "rext2_syncing"),
         })
     }
 }

@@ -56,6 +56,7 @@ fn made(dir: &Inode) -> Result {
 /// Makes the names of a directory durable but for the device's own cache: the inodes made in it, its blocks, itself.
 pub(super) fn sync(dir: &Inode) -> Result {
     dir.sb().release_held()?;
+    let _syncing = dir.data().syncing.lock();
     children::sync(dir)?;
     dir.sync_metadata()?;
     dir.write_now()

@@ -161,7 +161,10 @@ impl FileOperations for Directory {
 
     fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
         inode.sb().release_held()?;
-        children::sync(inode)?;
+        {
+            let _syncing = inode.data().syncing.lock();
+            children::sync(inode)?;
+        }
         file::sync(inode, range)
     }
 
