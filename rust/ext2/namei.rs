@@ -41,8 +41,20 @@ fn enter(dir: &Inode, name: &[u8], inode: NewInode<Ext2>) -> Result<NewInode<Ext
     if is_dir(&inode) {
         dir.add_link();
     }
-    made(dir)?;
-    Ok(inode)
+    match made(dir) {
+        Ok(()) => Ok(inode),
+        Err(error) => {
+            // The inode goes, and nothing may lead to it.
+            let names = Dir::new(dir);
+            if let Ok(entry) = entry(&names, name, &inode) {
+                names.remove(&entry);
+                if is_dir(&inode) {
+                    dir.remove_link();
+                }
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Has what changed in a directory written now if that is asked for; called when the change is complete.
