@@ -123,13 +123,14 @@ fn submit(
 
 /// [`WriteMap::unwritten`](crate::mpage::write::WriteMap::unwritten).
 pub(super) fn unwritten(inode: &Inode, bytes: Range<u64>) {
-    // A page that a mapping has brought there meanwhile may be dirty, and needs its blocks.
-    if inode.has_pages(&bytes) {
-        return;
-    }
     let bits = inode.block_bits();
     let mask = (1u64 << bits).saturating_sub(1);
-    let first = bytes.start.saturating_add(mask) >> bits;
+    // If something was written to the first block it is a submitted one, and stays.
+    let first = bytes.start >> bits;
+    // A page that a mapping has brought there meanwhile may be dirty, and needs its blocks.
+    if inode.has_pages(&(first << bits..bytes.end)) {
+        return;
+    }
     let end = bytes.end.saturating_add(mask) >> bits;
     let Ok(mut rest) = block_range(first, end.saturating_sub(first)) else {
         return;

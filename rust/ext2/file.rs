@@ -96,15 +96,13 @@ pub(super) fn dir_block(dir: &Inode, index: u64) -> Result<Buffer> {
     let Found::Extent(extent) = state.overlay.find(block.start) else {
         return Err(EIO);
     };
-    let State::Reserved = extent.state else {
-        return Err(EIO);
+    let one = super::state::Extent { len: 1, ..extent };
+    let disk = match one.state {
+        State::Reserved => assign::choose(dir, &mut state, &one)?.0,
+        // An attempt before this one had no memory.
+        State::Allocated(disk) => disk,
+        State::Submitted(..) => return Err(EIO),
     };
-    let one = super::state::Extent {
-        first: block.start,
-        len: 1,
-        state: State::Reserved,
-    };
-    let (disk, _) = assign::choose(dir, &mut state, &one)?;
     let buffer = dir.sb().new_buffer(disk.into())?;
     // The contents are in the buffer: a commit writes them first.
     let arrived = Ticket::new()?;
