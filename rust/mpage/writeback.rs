@@ -45,7 +45,8 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
             planner: Planner::new(inode.block_bits(), size, 0..size, LIMITS),
             rest: RunQueue::new(),
             open: None,
-            ticket: &ticket,
+            ticket,
+            awaited: false,
             scattered: false,
             version: 0,
             fresh: false,
@@ -65,8 +66,8 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
         if let Err(error) = writer.told() {
             pass.set_error(error);
         }
+        writer.ticket.leave(true);
     });
-    ticket.leave(true);
     pass.result()
 }
 
@@ -79,7 +80,10 @@ struct Writer<'a, T> {
     /// The runs behind the one that the planner has.
     rest: RunQueue,
     open: Option<OpenBio>,
-    ticket: &'a Arc<Ticket>,
+    /// What the blocks of the open bio wait for.
+    ticket: Arc<Ticket>,
+    /// Some blocks do.
+    awaited: bool,
     /// The last bio went out because the next block was elsewhere: the next one may be short too.
     scattered: bool,
     /// [`WriteMap::map_version`] when the run was mapped.
@@ -279,12 +283,24 @@ impl<T: WriteMap> Writer<'_, T> {
             false => segments_for(expected),
         };
         let mut open = OpenBio::write(pass, sector, segments);
-        open.hold(self.ticket);
+        self.renew_ticket();
+        open.hold(&self.ticket);
         // An empty bio has room for one piece.
         let _ = open.append_dirty(pass, folio, range.clone());
         self.open = Some(open);
         self.tell(folio, &range, sector);
         first
+    }
+
+    /// A ticket for another bio: one that fails costs its own blocks only. Without memory it shares that of the last.
+    fn renew_ticket(&mut self) {
+        if !self.awaited {
+            return;
+        }
+        if let Ok(ticket) = Ticket::new() {
+            core::mem::replace(&mut self.ticket, ticket).leave(true);
+            self.awaited = false;
+        }
     }
 
     /// Notes that fresh blocks have joined the open bio. The file system is told of them a row at a time, before they
@@ -307,7 +323,8 @@ impl<T: WriteMap> Writer<'_, T> {
     fn tell_now(&mut self) {
         let untold = core::mem::replace(&mut self.untold, 0..0);
         if !untold.is_empty() {
-            let told = T::submitted(self.inode, untold, self.untold_disk, self.ticket);
+            let told = T::submitted(self.inode, untold, self.untold_disk, &self.ticket);
+            self.awaited = true;
             self.refused = self.refused.or(told.err());
         }
     }

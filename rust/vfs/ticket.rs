@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tickets: whether everything that one pass of writeback sent has arrived.
+//! Tickets: whether what was sent with one or more bios has arrived.
 //!
-//! A pass makes a ticket and holds it open; each bio that it sends holds it too. When the pass is over and its last
-//! bio has ended the ticket is *done*, and says whether any of them failed.
+//! Who sends makes a ticket and holds it open; each bio holds it too. When the sender has left it and its last bio has ended
+//! the ticket is *done*, and says whether any of them failed.
 
 use kernel::{
     prelude::*,
@@ -16,7 +16,7 @@ use kernel::{
 /// See [the module](self).
 #[pin_data]
 pub(crate) struct Ticket {
-    /// Bios in flight, and one for the pass.
+    /// Bios in flight, and one for the sender.
     open: Atomic<u32>,
     failed: Atomic<bool>,
     #[pin]
@@ -24,7 +24,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// A ticket for a pass that has sent nothing. Fails with `ENOMEM`.
+    /// A ticket of somebody who has sent nothing yet. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -48,7 +48,7 @@ impl Ticket {
         }
     }
 
-    /// One bio, or the pass, has ended. Any context.
+    /// One bio has ended, or the sender is done. Any context.
     pub(crate) fn leave(&self, ok: bool) {
         self.note(ok);
         if self.open.fetch_sub(1u32, ordering::Full) == 1 {

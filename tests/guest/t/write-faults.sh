@@ -57,6 +57,36 @@ EOF
 test_error_1k_blocks() { fails_to_write 1024 "$(failing)"; }
 test_error_4k_blocks() { fails_to_write 4096 "$(failing)"; }
 
+# A bad place in the middle of the disk costs what was to be written there, and a bio at the most on each side.
+test_bad_place() {
+	local all
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	all=$(sectors "$DISK1")
+	prepare 4096
+	head -c 48M /dev/zero | tr '\0' x > m/file
+	dm_change d "0 100000 linear $DISK1 0
+100000 64 error
+100064 $((all - 100064)) linear $DISK1 100064"
+	fails_with 'Input/output error' sync m/file
+	dm_change d "$(working)"
+	drop_caches
+	python3 - <<'EOF'
+data = open("m/file", "rb").read()
+lost = data.count(0)
+assert len(data) == 48 << 20 and data.count(b"x") + lost == len(data), lost
+assert 64 * 512 <= lost <= 16 << 20, lost
+print(lost >> 10, "KiB lost")
+EOF
+	head -c 48M /dev/zero | tr '\0' y > m/file
+	sync m/file
+	drop_caches
+	cmp m/file <(head -c 48M /dev/zero | tr '\0' y)
+	umount m
+	run_deferred
+	cd "$WORK"
+	fsck_clean "$DISK1"
+}
+
 # It works again, and what could not be written can be written anew.
 test_error_and_back() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
