@@ -26,11 +26,26 @@ use kernel::{prelude::*, sync::Arc};
 /// [`WriteMap::map_direct`](crate::mpage::write::WriteMap::map_direct).
 pub(super) fn map(inode: &Inode, blocks: Range<u64>) -> Result<Chosen> {
     let range = block_range(blocks.start, blocks.end.saturating_sub(blocks.start).max(1))?;
+    arrived(inode, range.start);
     let mut state = inode.data().map.write();
     match find(inode, &mut state, &range) {
         // The page cache takes what space there is, a block at a time, and says how much that was.
         Err(error) if error == ENOSPC => Err(ENOTBLK),
         found => found,
+    }
+}
+
+/// Waits for contents that are on their way to a block: if they do not arrive, it is given back.
+fn arrived(inode: &Inode, block: u32) {
+    let sent = match inode.data().map.read().overlay.find(block) {
+        Found::Extent(extent) => match extent.state {
+            State::Submitted(_, pass) => Some(pass),
+            State::Reserved | State::Allocated(_) => None,
+        },
+        Found::Nothing(_) => None,
+    };
+    if let Some(pass) = sent {
+        pass.0.wait();
     }
 }
 
