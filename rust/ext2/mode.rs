@@ -8,11 +8,14 @@
 use super::{
     batch, commit,
     ondisk::{
+        error::Corruption,
         fields::S_LAST_ORPHAN,
         superblock::{STATE_ERROR, STATE_VALID},
     },
     options::Options,
-    orphan, SuperBlock,
+    orphan,
+    volume::Place,
+    SuperBlock,
 };
 use crate::vfs::task;
 use kernel::prelude::*;
@@ -57,13 +60,21 @@ fn warn_unchecked(sb: &SuperBlock) {
 fn reclaim_orphans(sb: &SuperBlock) {
     let mut next = sb.data().record.last_orphan();
     let mut count = 0u32;
-    // A list that is damaged may lead in a circle.
-    while next != 0 && count < sb.data().disk.geometry.inodes_count() {
+    // A list that is damaged may lead in a circle: then it comes by one of the inodes 1, 2, 4, 8… again.
+    let mut seen = 0;
+    while next != 0 && next != seen && !task::is_dying() {
+        if count.is_power_of_two() {
+            seen = next;
+        }
         match orphan::reclaim(sb, next) {
             Ok(older) => next = older,
             Err(_) => break,
         }
         count = count.saturating_add(1);
+        task::may_reschedule();
+    }
+    if next != 0 && next == seen {
+        sb.damaged(Place::inode(next), &Corruption::OrphanCircle { ino: next }.into());
     }
     if count > 0 {
         sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, 0));

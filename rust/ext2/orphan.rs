@@ -6,7 +6,7 @@
 //! older one. After a crash the mount (or `e2fsck`) deletes what is on it. Most files are deleted as soon as their
 //! last name goes; an inode enters the list only when it is *written* without links, so that those never do.
 
-use super::{ondisk::fields::S_LAST_ORPHAN, volume::Place, Inode, SuperBlock};
+use super::{ondisk::fields::S_LAST_ORPHAN, Inode, SuperBlock};
 use crate::vfs::sync::NoFsScope;
 use kernel::{
     new_mutex,
@@ -137,7 +137,7 @@ pub(super) fn remove(inode: &Inode) -> Result {
 
 /// Deletes the inode of that number, which the disk says is an orphan, or cuts off what is behind its end if it has
 /// links after all (another driver's habit). Gives the number of the next one; 0 at the end. For the mount, before
-/// anybody uses the volume; the caller puts a limit to the number of calls. `EUCLEAN` ends the list.
+/// anybody uses the volume; the list may lead in a circle. `EUCLEAN` ends it.
 pub(super) fn reclaim(sb: &SuperBlock, ino: u32) -> Result<u32> {
     let reclaiming = &sb.data().orphans.reclaiming;
     reclaiming.store(true, Relaxed);
@@ -151,13 +151,6 @@ fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
     if inode.links() != 0 {
         super::file::truncate(&inode, inode.size())?;
         inode.mark_dirty();
-    }
-    if next == ino {
-        let error = super::ondisk::error::Corruption::InodeOutOfRange {
-            ino: next,
-            limit: ino,
-        };
-        return Err(sb.damaged(Place::inode(ino), &error.into()));
     }
     // One that was deleted, and the superblock not written since, says when.
     let in_range = next <= sb.data().disk.geometry.inodes_count();

@@ -173,5 +173,7 @@ complaints! {
         AlreadyFree { bit: u32 } => "bitmap: bit {bit} is already clear",
         /// Something in use was to be taken, or something beyond the end of a bitmap.
         AlreadyInUse { bit: u32 } => "bitmap: bit {bit} is already set",
+        /// The list of inodes without a name that were open.
+        OrphanCircle { ino: u32 } => "list of orphans: comes back to inode {ino}",
     }
 }

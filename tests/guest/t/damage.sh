@@ -157,6 +157,28 @@ test_directory_entries() {
 	bad_entry 33 1 0x2f
 }
 
+# The list of inodes without a name leads in a circle, of one, two or three: the mount comes to an end, and says so.
+test_orphans_in_a_circle() {
+	local length number
+	needs_rext2
+	make_volume "$DISK1"
+	for number in 12 13 14 15; do
+		echo $number > $number
+		debugfs -w -R "write $number file$number" "$DISK1" > debugfs.log 2>&1
+	done
+	cp --sparse=always "$DISK1" clean
+	for length in 1 2 3; do
+		cp clean "$DISK1"
+		debugfs -w -R "set_super_value last_orphan 12" "$DISK1" > debugfs.log 2>&1
+		for ((number = 12; number <= 12 + length; number++)); do
+			debugfs -w -R "set_inode_field <$number> dtime $((number < 12 + length ? number + 1 : 13))" "$DISK1" > debugfs.log 2>&1
+		done
+		mount_volume "$DISK1" m errors=continue
+		logged "list of orphans: comes back to inode" > logged.out || fail "the log says nothing of the circle"
+		umount m
+	done
+}
+
 # walk: everything that can be asked of a volume, whatever comes of it.
 walk() {
 	timeout 60 find m -ls > walk.out 2>&1 || (($? != 124))
