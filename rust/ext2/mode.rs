@@ -74,7 +74,10 @@ fn reclaim_orphans(sb: &SuperBlock) {
         task::may_reschedule();
     }
     if next != 0 && next == seen {
-        sb.damaged(Place::inode(next), &Corruption::OrphanCircle { ino: next }.into());
+        sb.damaged(
+            Place::inode(next),
+            &Corruption::OrphanCircle { ino: next }.into(),
+        );
     }
     if count > 0 {
         sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, 0));
