@@ -252,10 +252,14 @@ fn mark_deleted(inode: &Inode) {
     inode.data().attributes.set_deleted((now as u32).max(1));
 }
 
-/// Whether `i_block` of the inode has pointers to blocks.
+/// Whether `i_block` of the inode has pointers to blocks, or is to get some.
 fn has_blocks(inode: &Inode) -> bool {
     match Kind::from_mode(inode.mode()) {
-        Some(Kind::Regular | Kind::Directory) => true,
+        Some(Kind::Regular | Kind::Directory) => {
+            let map = inode.data().map.read();
+            let points = map.pointers.iter().any(|byte| *byte != 0);
+            inode.size() != 0 || points || !map.is_settled() || map.reserved != 0
+        }
         Some(Kind::Symlink) => {
             let attributes = match inode.data().attributes.attr_block() {
                 0 => 0,
