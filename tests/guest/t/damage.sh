@@ -161,19 +161,20 @@ test_directory_entries() {
 test_orphans_in_a_circle() {
 	local length number
 	needs_rext2
-	make_volume "$DISK1"
+	truncate -s 4M clean
+	make_volume clean
+	mkdir m
 	for number in 12 13 14 15; do
 		echo $number > $number
-		debugfs -w -R "write $number file$number" "$DISK1" > debugfs.log 2>&1
+		debugfs -w -R "write $number file$number" clean > debugfs.log 2>&1
 	done
-	cp --sparse=always "$DISK1" clean
 	for length in 1 2 3; do
-		cp clean "$DISK1"
-		debugfs -w -R "set_super_value last_orphan 12" "$DISK1" > debugfs.log 2>&1
+		cp clean image
+		debugfs -w -R "set_super_value last_orphan 12" image > debugfs.log 2>&1
 		for ((number = 12; number <= 12 + length; number++)); do
-			debugfs -w -R "set_inode_field <$number> dtime $((number < 12 + length ? number + 1 : 13))" "$DISK1" > debugfs.log 2>&1
+			debugfs -w -R "set_inode_field <$number> dtime $((number < 12 + length ? number + 1 : 13))" image > debugfs.log 2>&1
 		done
-		mount_volume "$DISK1" m errors=continue
+		mount -t "$FSTYPE" -o loop,errors=continue image m
 		logged "list of orphans: comes back to inode" > logged.out || fail "the log says nothing of the circle"
 		umount m
 	done

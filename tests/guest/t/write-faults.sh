@@ -63,7 +63,7 @@ test_bad_place() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
 	all=$(sectors "$DISK1")
 	prepare 4096
-	head -c 48M /dev/zero | tr '\0' x > m/file
+	head -c 96M /dev/zero | tr '\0' x > m/file
 	dm_change d "0 100000 linear $DISK1 0
 100000 64 error
 100064 $((all - 100064)) linear $DISK1 100064"
@@ -73,14 +73,14 @@ test_bad_place() {
 	python3 - <<'EOF'
 data = open("m/file", "rb").read()
 lost = data.count(0)
-assert len(data) == 48 << 20 and data.count(b"x") + lost == len(data), lost
-assert 64 * 512 <= lost <= 16 << 20, lost
+assert len(data) == 96 << 20 and data.count(b"x") + lost == len(data), lost
+assert 64 * 512 <= lost <= 32 << 20, lost
 print(lost >> 10, "KiB lost")
 EOF
-	head -c 48M /dev/zero | tr '\0' y > m/file
+	head -c 96M /dev/zero | tr '\0' y > m/file
 	sync m/file
 	drop_caches
-	cmp m/file <(head -c 48M /dev/zero | tr '\0' y)
+	cmp m/file <(head -c 96M /dev/zero | tr '\0' y)
 	umount m
 	run_deferred
 	cd "$WORK"
