@@ -130,13 +130,34 @@ int rfs_bdev_write_and_wait(struct block_device *bdev)
 	return error;
 }
 
+/*
+ * Makes a buffer dirty whose contents are valid, whatever becomes of a write that is on its way: if that fails just now, the
+ * buffer counts as not up to date, of which mark_buffer_dirty() would warn.
+ */
+void rfs_mark_buffer_dirty(struct buffer_head *bh)
+{
+	struct address_space *mapping = bh->b_folio->mapping;
+
+	set_buffer_uptodate(bh);
+	/* Who clears the bit in order to write the buffer then sees what was changed before. */
+	smp_mb();
+	if (!buffer_dirty(bh) && !test_set_buffer_dirty(bh) && mapping)
+		filemap_dirty_folio(mapping, bh->b_folio);
+}
+
+void rfs_mmb_mark_buffer_dirty(struct buffer_head *bh, struct mapping_metadata_bhs *mmb)
+{
+	rfs_mark_buffer_dirty(bh);
+	if (!READ_ONCE(bh->b_mmb))
+		mmb_mark_buffer_dirty(bh, mmb);
+}
+
 /* A buffer whose write failed holds the only copy. */
 static bool revive_buffer(struct buffer_head *bh)
 {
 	if (!buffer_write_io_error(bh) || !buffer_req(bh) || buffer_locked(bh))
 		return false;
-	set_buffer_uptodate(bh);
-	mark_buffer_dirty(bh);
+	rfs_mark_buffer_dirty(bh);
 	return true;
 }
 

@@ -73,6 +73,8 @@ void rfs_get_bh(struct buffer_head *bh);
 void rfs_lock_buffer(struct buffer_head *bh);
 void rfs_clear_buffer_dirty(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
+void rfs_mark_buffer_dirty(struct buffer_head *bh);
+void rfs_mmb_mark_buffer_dirty(struct buffer_head *bh, struct mapping_metadata_bhs *mmb);
 bool rfs_buffer_uptodate(struct buffer_head *bh);
 bool rfs_buffer_write_io_error(struct buffer_head *bh);
 bool rfs_lock_dirty_buffer(struct buffer_head *bh);

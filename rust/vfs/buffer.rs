@@ -153,12 +153,8 @@ impl Buffer {
 
     /// Makes the block dirty.
     pub(crate) fn mark_dirty(&self) {
-        // SAFETY: "Referenced buffer"; it is up to date but after a failed write, which is no reason to warn: the
-        // contents in memory are the valid ones.
-        unsafe {
-            bindings::rfs_set_buffer_uptodate(self.raw.as_ptr());
-            bindings::mark_buffer_dirty(self.raw.as_ptr());
-        }
+        // SAFETY: "Referenced buffer"; the contents in memory are the valid ones.
+        unsafe { bindings::rfs_mark_buffer_dirty(self.raw.as_ptr()) };
     }
 
     /// Waits until the block is not being written, and makes it clean: its contents stay in memory until it is made dirty
@@ -268,10 +264,7 @@ impl<T: FileSystem> Inode<T> {
     ) -> R {
         let answer = buffer.apply(&range, apply);
         // SAFETY: "Referenced buffer", and see `mark_dirty`; "Typed inode" keeps the list initialised and in place.
-        unsafe {
-            bindings::rfs_set_buffer_uptodate(buffer.raw.as_ptr());
-            bindings::mmb_mark_buffer_dirty(buffer.raw.as_ptr(), self.metadata());
-        }
+        unsafe { bindings::rfs_mmb_mark_buffer_dirty(buffer.raw.as_ptr(), self.metadata()) };
         answer
     }
 

@@ -6,6 +6,7 @@
 //! little-endian; the first sector holds magic, version, number of entries and the sector size; then one sector for
 //! each entry, followed by what was written. A mark's text stands in the entry's own sector, behind its head.
 
+use crate::model::{decode, Chunk, CHUNK};
 use std::{
     fs::File,
     io::{Error, ErrorKind, Result},
@@ -91,16 +92,67 @@ impl Log {
         Ok(Self { file, entries })
     }
 
-    /// Does to `disk` what the entry says was done.
-    pub fn apply(&self, entry: &Entry, disk: &File) -> Result<()> {
+    /// Does to `disk` what entry `index` says was done.
+    pub fn apply(&self, index: usize, disk: &File) -> Result<()> {
+        let entry = self
+            .entries
+            .get(index)
+            .ok_or_else(|| bad("no such entry"))?;
         if entry.flags & MARK != 0 || entry.len == 0 {
             return Ok(());
         }
         let mut bytes = vec![0; usize::try_from(entry.len).map_err(|_| bad("length"))?];
         if entry.flags & DISCARD == 0 {
             self.file.read_exact_at(&mut bytes, entry.data)?;
+            self.keep_durable(index, entry, &mut bytes)?;
         }
         disk.write_all_at(&bytes, entry.offset)
+    }
+
+    /// The target writes down at once what is durable when it ends, and everything else with the next flush: what was
+    /// written ahead of a durable write stands behind it in the log, and a device does not mix that up. Chunks of `bytes`
+    /// that are older stay as the durable write left them.
+    fn keep_durable(&self, index: usize, entry: &Entry, bytes: &mut [u8]) -> Result<()> {
+        if entry.flags & FUA != 0 {
+            return Ok(());
+        }
+        let before = self.entries[..index].iter().rev();
+        for durable in before
+            .take_while(|other| !other.is_flush())
+            .filter(|other| other.flags & FUA != 0)
+        {
+            let start = entry.offset.max(durable.offset);
+            let end = (entry.offset + entry.len).min(durable.offset + durable.len);
+            if start >= end {
+                continue;
+            }
+            let mut kept = vec![0; (end - start) as usize];
+            let at = durable.data + (start - durable.offset);
+            self.file.read_exact_at(&mut kept, at)?;
+            let shared = &mut bytes[(start - entry.offset) as usize..(end - entry.offset) as usize];
+            for (chunk, kept) in shared.chunks_mut(CHUNK).zip(kept.chunks(CHUNK)) {
+                if is_older(chunk, kept) {
+                    chunk.copy_from_slice(kept);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `one` is an earlier generation of the same chunk.
+fn is_older(one: &[u8], other: &[u8]) -> bool {
+    let written = |bytes: &[u8]| match decode(bytes) {
+        Chunk::Written {
+            file,
+            place,
+            generation,
+        } => Some(((file, place), generation)),
+        _ => None,
+    };
+    match (written(one), written(other)) {
+        (Some((one, early)), Some((other, late))) => one == other && early < late,
+        _ => false,
     }
 }
 
@@ -184,6 +236,7 @@ pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::encode;
     use std::io::Write;
 
     fn head(first: u64, count: u64, flags: u64, text: &str) -> Vec<u8> {
@@ -229,8 +282,8 @@ mod tests {
             .open(&disk)
             .unwrap();
         target.set_len(4096).unwrap();
-        for entry in &log.entries {
-            log.apply(entry, &target).unwrap();
+        for index in 0..log.entries.len() {
+            log.apply(index, &target).unwrap();
         }
         let mut bytes = [0; 1024];
         target.read_exact_at(&mut bytes, 3 * 512).unwrap();
@@ -249,6 +302,48 @@ mod tests {
             sent: 4,
             mark: "start".into()
         }));
+        std::fs::remove_file(path).unwrap();
+        std::fs::remove_file(disk).unwrap();
+    }
+
+    #[test]
+    fn what_was_durable_at_once_is_not_undone() {
+        let path = std::env::temp_dir().join(format!("rext2-fua-{}", std::process::id()));
+        let disk = path.with_extension("disk");
+        let name = path.to_str().unwrap();
+        let mut log: Vec<u8> = [MAGIC, VERSION, 4, 512]
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect();
+        log.resize(512, 0);
+        // The second generation is durable; the first was sent before, and the third after the flush.
+        for (flags, generation) in [(FUA, 2), (0, 1), (FLUSH, 0), (0, 3)] {
+            let count = u64::from(generation != 0);
+            log.extend(head(1, count, flags, ""));
+            if generation != 0 {
+                log.extend(encode(7, 0, generation));
+            }
+        }
+        File::create(&path).unwrap().write_all(&log).unwrap();
+        let log = Log::open(name).unwrap();
+        let target = File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&disk)
+            .unwrap();
+        let mut shown = Vec::new();
+        for index in 0..4 {
+            log.apply(index, &target).unwrap();
+            let mut bytes = [0; CHUNK];
+            target.read_exact_at(&mut bytes, 512).unwrap();
+            let Chunk::Written { generation, .. } = decode(&bytes) else {
+                panic!("entry {index}");
+            };
+            shown.push(generation);
+        }
+        assert_eq!(shown, [2, 2, 2, 3]);
         std::fs::remove_file(path).unwrap();
         std::fs::remove_file(disk).unwrap();
     }

@@ -27,10 +27,11 @@ fn list(log: &Log) {
 fn apply(log: &Log, disk: &str, from: usize, to: usize, seed: Option<u64>) -> Result<()> {
     let disk = File::options().write(true).open(disk)?;
     let mut random = seed.map(Random::new);
-    for entry in log.entries.get(from..to.max(from)).unwrap_or_default() {
+    let entries = log.entries.iter().enumerate();
+    for (index, entry) in entries.take(to).skip(from) {
         let kept = random.as_mut().is_none_or(|random| random.below(2) == 0);
         if kept || entry.flags & FUA != 0 {
-            log.apply(entry, &disk)?;
+            log.apply(index, &disk)?;
         }
     }
     Ok(())
