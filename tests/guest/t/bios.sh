@@ -180,7 +180,7 @@ test_random_4k() {
 		expected+=("R $((disk[offset] * 8)) 8")
 	done
 	# The first of them behind the twelfth block needs the indirect block before it.
-	first=$(debugfs -R "stat /file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | head -n 1)
+	first=$(debugfs -R "stat /file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | sed -n 1p)
 	expected=("R $((${first#*:} * 8)) 8" "${expected[@]}")
 	cold file
 	found=$(bios /dev/bios xfs_io -r -c "fadvise -r" "${commands[@]}" m/file)
@@ -200,7 +200,7 @@ in_small_calls() {
 	local file=$1 length=$2 range start end expected=() indirect disk
 	shift 2
 	mapfile -t disk < <(file_blocks_4k "$file")
-	indirect=$(debugfs -R "stat /$file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | head -n 1)
+	indirect=$(debugfs -R "stat /$file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | sed -n 1p)
 	for range in "$@"; do
 		start=${range%:*} end=${range#*:}
 		((start != 12)) || expected+=("R $((${indirect#*:} * 8)) 8")

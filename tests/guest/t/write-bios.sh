@@ -54,7 +54,7 @@ test_overwrite_in_pieces() {
 	cp m/file expected
 	head -c 4m /dev/urandom > new
 	drop_caches
-	first=$(($(file_blocks /dev/bios file | head -n 1) * 8))
+	first=$(($(file_blocks /dev/bios file | sed -n 1p) * 8))
 	written in_file "
 new = open('new', 'rb').read()
 expected = os.open('expected', os.O_WRONLY)

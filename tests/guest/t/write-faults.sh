@@ -385,7 +385,7 @@ damaged() {
 	head -c 20k /dev/zero > m/f
 	head -c 20k /dev/zero > m/g
 	umount m
-	block=$(file_blocks "$DISK1" /f | head -n 1)
+	block=$(file_blocks "$DISK1" /f | sed -n 1p)
 	debugfs -w -R "freeb $block" "$DISK1" 2> /dev/null
 	mount_volume "$DISK1" m "$1"
 	rm m/f

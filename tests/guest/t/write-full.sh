@@ -123,7 +123,7 @@ EOF
 }
 
 # in_use BLOCK WORD: the volume's bitmap says so on the disk.
-in_use() { debugfs -R "testb $1" "$DISK1" 2> /dev/null | grep -q "$2"; }
+in_use() { debugfs -R "testb $1" "$DISK1" 2> /dev/null | grep "$2" > /dev/null; }
 
 # What was deleted is free on the disk some time later, though nobody syncs; and nothing of that comes in the way of a freeze,
 # a change to read-only, and the end of the mount.
