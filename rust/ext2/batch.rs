@@ -16,10 +16,9 @@ const SOON: u32 = 1;
 /// The flusher is writing the inode: has it [kept](commit::keep), and what has arrived by then committed in a moment. A
 /// directory may have got names that have moved.
 pub(super) fn commit_soon(inode: &Inode) -> Result {
-    commit::keep(inode)?;
+    let chosen = commit::keep(inode)?;
     let sb = inode.sb();
-    let moved = inode.is_directory() && sb.has_held();
-    if moved || inode.data().map.read().has_chosen() {
+    if chosen || (inode.is_directory() && sb.has_held()) {
         sb.data().background.commit.ask(SOON);
     }
     Ok(())

@@ -77,13 +77,15 @@ pub(super) fn link(inode: &Inode, extents: Extents) -> Result<bool> {
 const ATTEMPTS: u32 = 100;
 
 /// Has an inode's turn come again if blocks were chosen for the file that its pointers do not know. Fails with `ENOMEM`.
-pub(super) fn keep(inode: &Inode) -> Result {
+/// Gives whether there are such blocks.
+pub(super) fn keep(inode: &Inode) -> Result<bool> {
     let mut state = inode.data().map.write();
-    if state.has_chosen() {
+    let chosen = state.has_chosen();
+    if chosen {
         list(inode, &mut state)?;
         inode.mark_dirty();
     }
-    Ok(())
+    Ok(chosen)
 }
 
 /// Waits until everything that was sent before the call has arrived.

@@ -172,7 +172,7 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     let committed = match why {
         WriteReason::Background => batch::commit_soon(inode),
         // One flush for all comes with the pass that waits.
-        WriteReason::Passing => commit::keep(inode),
+        WriteReason::Passing => commit::keep(inode).map(drop),
         WriteReason::SyncAll | WriteReason::Durable => Ok(()),
     };
     let buffer = store(inode)?;

@@ -62,7 +62,7 @@ impl<T: FileSystem> SuperBlock<T> {
         // `members`, go to the bio's end.
         unsafe {
             let bio = bindings::bio_alloc_bioset(
-                (*self.as_raw()).s_bdev,
+                self.device(),
                 count,
                 bindings::req_op_REQ_OP_WRITE | REQ_SYNC,
                 bindings::GFP_NOFS,

@@ -171,7 +171,7 @@ impl<T: FileSystem> SuperBlock<T> {
         // SAFETY: The super block is live and its device open.
         to_result(unsafe {
             bindings::blkdev_issue_zeroout(
-                (*self.as_raw()).s_bdev,
+                self.device(),
                 block << shift,
                 len << shift,
                 bindings::GFP_NOFS,

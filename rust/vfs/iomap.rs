@@ -146,8 +146,7 @@ impl<M: IomapOperations, const FOR: u8> IomapTable<M, FOR> {
             let extent = M::begin(inode, position, len, Self::purpose(flags))?;
             iomap.offset = i64::try_from(extent.offset)?;
             iomap.length = extent.len;
-            // SAFETY: The inode's super block is live.
-            iomap.bdev = unsafe { (*inode.sb().as_raw()).s_bdev };
+            iomap.bdev = inode.sb().device();
             let (kind, address) = match extent.address {
                 Some(address) => (bindings::IOMAP_MAPPED, address),
                 None => (bindings::IOMAP_HOLE, u64::MAX),

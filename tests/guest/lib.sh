@@ -207,6 +207,7 @@ same_files() {
 	local name
 	for name in "$1"/*; do
 		cmp "$name" "$2/${name##*/}" || fail "${name##*/}: differs $3"
+		same "$(stat -c %s "$name")" "$(stat -c %s "$2/${name##*/}")" "the size of ${name##*/} $3"
 	done
 }
 

@@ -171,7 +171,7 @@ test_fragmented_1k_runs_of_3() {
 
 # Each random read costs one bio of its block; the indirect block is read once.
 test_random_4k() {
-	local offset commands=() expected=() first
+	local offset commands=() expected=()
 	make_file file $((4 << 20))
 	volume 16 4096
 	mapfile -t disk < <(file_blocks_4k)
@@ -180,8 +180,7 @@ test_random_4k() {
 		expected+=("R $((disk[offset] * 8)) 8")
 	done
 	# The first of them behind the twelfth block needs the indirect block before it.
-	first=$(debugfs -R "stat /file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | sed -n 1p)
-	expected=("R $((${first#*:} * 8)) 8" "${expected[@]}")
+	expected=("R $(($(indirect_block file) * 8)) 8" "${expected[@]}")
 	cold file
 	found=$(bios /dev/bios xfs_io -r -c "fadvise -r" "${commands[@]}" m/file)
 	same "$(printf '%s\n' "${expected[@]}")" "$found" "the bios of random reads"
@@ -194,16 +193,21 @@ file_blocks_4k() {
 		while read -r first last; do seq "$first" "$last"; done
 }
 
+# The disk block of a file's indirect block.
+indirect_block() {
+	debugfs -R "stat /$1" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | sed -n '1s/.*://p'
+}
+
 # in_small_calls FILE LENGTH START:END...: the bios of reading LENGTH bytes in calls of 4 KiB, with a window of at most
 # 128 KiB, are those of these file blocks. Where the twelfth block is behind us, the indirect block comes first.
 in_small_calls() {
 	local file=$1 length=$2 range start end expected=() indirect disk
 	shift 2
 	mapfile -t disk < <(file_blocks_4k "$file")
-	indirect=$(debugfs -R "stat /$file" /dev/bios 2> /dev/null | grep -oE '\(IND\):[0-9]+' | sed -n 1p)
+	indirect=$(indirect_block "$file")
 	for range in "$@"; do
 		start=${range%:*} end=${range#*:}
-		((start != 12)) || expected+=("R $((${indirect#*:} * 8)) 8")
+		((start != 12)) || expected+=("R $((indirect * 8)) 8")
 		expected+=("R $((disk[start] * 8)) $(((end - start) * 8))")
 	done
 	cold "$file"

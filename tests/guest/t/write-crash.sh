@@ -65,16 +65,21 @@ repaired() {
 	}
 }
 
+# power_cut FROM TO [SEED]: the volume as these entries leave it, repaired, at c.
+power_cut() {
+	cp base.img crash.img
+	$tools/replay apply "$DISK2" crash.img "$@"
+	repaired crash.img
+	mount -t "$FSTYPE" -o loop crash.img c || fail "$where: mount"
+}
+
 # cut DURABLE SENT MARK SEED: the power fails with the first entries on disk and, of the others that were sent, all or
 # about half.
 cut() {
 	local durable=$1 sent=$2 mark=$3 seed=$4
 	where="power cut at $durable to $sent (seed '$seed'), mark $mark"
-	cp base.img crash.img
 	# shellcheck disable=SC2086 # no seed, no argument
-	$tools/replay apply "$DISK2" crash.img "$durable" "$sent" $seed
-	repaired crash.img
-	mount -t "$FSTYPE" -o loop crash.img c || fail "$where: mount"
+	power_cut "$durable" "$sent" $seed
 	$tools/workload check c journal "$mark" > check.log 2>&1 || {
 		cat check.log repair.log
 		umount c
@@ -136,11 +141,8 @@ test_moved_directory() {
 	modprobe loop
 	for place in a b; do
 		durable=$($tools/replay list "$DISK2" | awk -v mark="in-$place" '$NF == mark { print $1 }')
-		cp base.img crash.img
-		$tools/replay apply "$DISK2" crash.img 0 "$durable"
 		where="power cut behind fsync of $place"
-		repaired crash.img
-		mount -t "$FSTYPE" -o loop crash.img c
+		power_cut 0 "$durable"
 		same "$(printf '%s\n' $place/moves/{after:after,before:before})" "$(cd c && grep -r . | sort)" "files, $where,"
 		umount c
 	done

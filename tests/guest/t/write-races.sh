@@ -191,6 +191,5 @@ for number in range(400):
     time.sleep(chance.uniform(0, 0.06))
     os.unlink(name)
 END
-	umount m
-	fsck_clean "$DISK1"
+	clean
 }

@@ -237,7 +237,7 @@ pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
 mod tests {
     use super::*;
     use crate::model::encode;
-    use std::io::Write;
+    use std::{io::Write, path::Path};
 
     fn head(first: u64, count: u64, flags: u64, text: &str) -> Vec<u8> {
         let mut bytes: Vec<u8> = [first, count, flags, text.len() as u64]
@@ -249,13 +249,24 @@ mod tests {
         bytes
     }
 
+    /// The first sector of a log of four entries.
+    fn start() -> Vec<u8> {
+        let words = [MAGIC, VERSION, 4, 512];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        bytes.resize(512, 0);
+        bytes
+    }
+
+    /// A disk to replay to.
+    fn empty(path: &Path) -> File {
+        let mut options = File::options();
+        options.create(true).truncate(true).read(true).write(true);
+        options.open(path).unwrap()
+    }
+
     /// mark "start", a write of sector 3, a flush, a write of sector 4.
     fn sample(path: &str) {
-        let mut log: Vec<u8> = [MAGIC, VERSION, 4, 512]
-            .iter()
-            .flat_map(|w| w.to_le_bytes())
-            .collect();
-        log.resize(512, 0);
+        let mut log = start();
         log.extend(head(0, 0, MARK, "start"));
         log.extend(head(3, 1, 0, ""));
         log.extend([7; 512]);
@@ -274,13 +285,7 @@ mod tests {
         let log = Log::open(name).unwrap();
         assert_eq!(log.entries[0].mark.as_deref(), Some("start"));
         assert!(log.entries[2].is_flush());
-        let target = File::options()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(&disk)
-            .unwrap();
+        let target = empty(&disk);
         target.set_len(4096).unwrap();
         for index in 0..log.entries.len() {
             log.apply(index, &target).unwrap();
@@ -311,11 +316,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("rext2-fua-{}", std::process::id()));
         let disk = path.with_extension("disk");
         let name = path.to_str().unwrap();
-        let mut log: Vec<u8> = [MAGIC, VERSION, 4, 512]
-            .iter()
-            .flat_map(|w| w.to_le_bytes())
-            .collect();
-        log.resize(512, 0);
+        let mut log = start();
         // The second generation is durable; the first was sent before, and the third after the flush.
         for (flags, generation) in [(FUA, 2), (0, 1), (FLUSH, 0), (0, 3)] {
             let count = u64::from(generation != 0);
@@ -326,13 +327,7 @@ mod tests {
         }
         File::create(&path).unwrap().write_all(&log).unwrap();
         let log = Log::open(name).unwrap();
-        let target = File::options()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(&disk)
-            .unwrap();
+        let target = empty(&disk);
         let mut shown = Vec::new();
         for index in 0..4 {
             log.apply(index, &target).unwrap();
