@@ -21,8 +21,11 @@ pub(crate) struct Attributes {
     deleted: Atomic<u32>,
     /// Nothing of the inode has been written yet: what its place in the inode table has is of an earlier one.
     fresh: Atomic<bool>,
-    /// The inode was put into its block of the inode table, and nobody has had that written since.
-    stored: Atomic<bool>,
+    /// How often the inode was put into its block of the inode table. Begins at 1: whoever did so in an earlier life of
+    /// the inode may not have had the block written.
+    stores: Atomic<u32>,
+    /// How many of these the device has stored durably, with what else leads to the file.
+    durable: Atomic<u32>,
     /// The first sync of the volume that found the directory, if it was made in this mount; else 0.
     first_sync: Atomic<u64>,
     /// `i_extra_isize`.
@@ -51,7 +54,8 @@ impl Attributes {
             attr_block: Atomic::new(attr_block),
             deleted: Atomic::new(0),
             fresh: Atomic::new(false),
-            stored: Atomic::new(false),
+            stores: Atomic::new(1),
+            durable: Atomic::new(0),
             first_sync: Atomic::new(0),
             extra_isize,
             created,
@@ -121,17 +125,22 @@ impl Attributes {
     }
 
     /// Notes that the inode is in its block of the inode table, which has to be written.
-    pub(super) fn set_stored(&self) {
-        self.stored.store(true, Release);
+    pub(super) fn note_store(&self) {
+        self.stores.fetch_add(1u32, Full);
     }
 
-    /// Whether its block of the inode table has to be written.
-    pub(super) fn is_stored(&self) -> bool {
-        self.stored.load(Acquire)
+    /// How often the inode was put into its block of the inode table.
+    pub(super) fn stores(&self) -> u32 {
+        self.stores.load(Acquire)
     }
 
-    /// Whether its block of the inode table has to be written, which the caller does now.
-    pub(super) fn take_stored(&self) -> bool {
-        self.stored.xchg(false, Full)
+    /// Whether the inode is durable as it was put into its block last.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable.load(Acquire) == self.stores.load(Acquire)
+    }
+
+    /// Notes that the device has stored durably what [`stores`](Self::stores) had counted before it was written.
+    pub(super) fn set_durable(&self, stores: u32) {
+        self.durable.store(stores, Release);
     }
 }

@@ -253,8 +253,9 @@ pub(super) fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
         prepared.made.len(),
         prepared.links.len(),
     );
-    drop(state);
+    // Whoever finds the pointers finds the inode dirty.
     inode.mark_dirty();
+    drop(state);
     Ok(true)
 }
 

@@ -186,9 +186,14 @@ fn first_in<R>(
 }
 
 /// [`WriteMap::is_durable`](crate::mpage::write::WriteMap::is_durable).
+///
+/// Pointers and size are durable if the device has stored the inode as it was put into its block last, and nothing has
+/// changed since. What is clean because it was written is not: the flush that makes it durable may be still to come, and an
+/// inode that was read anew does not know what the device has stored.
 pub(super) fn is_durable(inode: &Inode) -> bool {
+    // In this order: an inode stops being dirty after it was counted as stored, and the lock comes between the two looks.
     !inode.is_dirty(true)
-        && !inode.data().attributes.is_stored()
-        && !inode.has_metadata()
         && inode.data().map.read().is_settled()
+        && inode.data().attributes.is_durable()
+        && !inode.has_metadata()
 }

@@ -68,23 +68,28 @@ pub(super) fn sync(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
     let data = range.write_and_wait();
     let written = write_metadata(inode, range);
     let flushed = inode.sb().make_durable();
-    data.and(written).and(flushed)
+    let durable = written.and_then(|stores| flushed.map(|()| stores));
+    let settled = durable.map(|stores| inode.data().attributes.set_durable(stores));
+    data.and(settled)
 }
 
-/// Writes what leads to the file, and waits.
-fn write_metadata(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result {
+/// Writes what leads to the file, and waits. Gives how often the inode had been stored when what it led to was written.
+fn write_metadata(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result<u32> {
     let _syncing = inode.data().syncing.lock();
     // If it is, the inode is dirty, and written below.
     let linked = commit::link(inode, commit::Extents::All).map(drop);
-    let metadata = inode.sync_metadata();
     let written = if range.needs_inode() {
         inode.write_now()
     } else {
         Ok(())
     };
+    // Before that is written which was changed before the inode was stored: what others store from now on is not counted.
+    let stores = inode.data().attributes.stores();
+    let metadata = inode.sync_metadata();
     // The flusher may have stored the inode without waiting, and left it clean.
     let stored = inode_write::write_stored(inode);
-    linked.and(metadata).and(written).and(stored)
+    linked.and(written).and(metadata).and(stored)?;
+    Ok(stores)
 }
 
 /// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through

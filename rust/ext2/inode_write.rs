@@ -125,19 +125,18 @@ pub(super) fn store(inode: &Inode) -> Result<Buffer> {
     if fresh {
         attributes.set_fresh(false);
     }
-    attributes.set_stored();
+    attributes.note_store();
     Ok(buffer)
 }
 
-/// Writes the inode's block of the inode table, if the inode was stored there since that was last done: who stores an
-/// inode without waiting leaves it clean. Sleeps; `EIO`.
+/// Writes the inode's block of the inode table, if the inode was put there since it was durable: who does so without
+/// waiting leaves it clean, and who waits may have begun only. Sleeps; `EIO`.
 pub(super) fn write_stored(inode: &Inode) -> Result {
-    let attributes = &inode.data().attributes;
-    if !attributes.take_stored() {
+    if inode.data().attributes.is_durable() {
         return Ok(());
     }
     let ino = u32::try_from(inode.ino())?;
-    write_table(inode.sb(), core::iter::once(ino)).inspect_err(|_| attributes.set_stored())
+    write_table(inode.sb(), core::iter::once(ino))
 }
 
 /// Writes the blocks of the inode table in which these inodes stand, if they are dirty, and waits. Sleeps; `EIO`.
@@ -177,7 +176,6 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
     };
     let buffer = store(inode)?;
     if why == WriteReason::Durable {
-        inode.data().attributes.take_stored();
         buffer.write().inspect_err(|_| {
             let block = buffer.block();
             pr_err!(

@@ -40,8 +40,13 @@ flushes() {
 	shift 2
 	traced "block:block_bio_queue dev==$(device_number /dev/d)" -- "$@" || fail "$*"
 	! grep -q 'CPU:.*LOST' trace || fail "the trace lost events"
-	same "$expected" "$(sed -nE 's/.*block_bio_queue: [0-9]+,[0-9]+ ([A-Z]+) .*/\1/p' trace |
-		awk '/^F/ { flushes++ } /^F?[WD]F/ { fua++ } END { print flushes + 0 " flushes, " fua + 0 " FUA" }')" "$*"
+	same "$expected" "$(counted)" "$*"
+}
+
+# What the trace has of both.
+counted() {
+	sed -nE 's/.*block_bio_queue: [0-9]+,[0-9]+ ([A-Z]+) .*/\1/p' trace |
+		awk '/^F/ { flushes++ } /^F?[WD]F/ { fua++ } END { print flushes + 0 " flushes, " fua + 0 " FUA" }'
 }
 
 # in_file FLAGS CODE: Python CODE with the file open as f.
@@ -99,7 +104,60 @@ test_durable_writes() {
 	flushes 1 0 in_file os.O_SYNC 'os.pwrite(f, b"c" * 4096, 8192)'
 	flushes 0 0 in_file os.O_DIRECT 'os.pwrite(f, mmap.mmap(-1, 8192), 4096)'
 	# No flush: the device is asked to store this write durably.
-	flushes 0 1 in_file 'os.O_DIRECT | os.O_DSYNC' 'os.pwrite(f, mmap.mmap(-1, 8192), 4096)'
+	flushes 0 1 "${durable_write[@]}"
+	# What leads to the file was sent to the device, which did not store it durably yet.
+	chattr +S m/f
+	flushes 0 0 chmod 600 m/f
+	flushes 1 0 "${durable_write[@]}"
+	flushes 0 1 "${durable_write[@]}"
+	# Nor does a file that was read anew know what the device has stored.
+	drop_caches
+	flushes 1 0 "${durable_write[@]}"
+	flushes 0 1 "${durable_write[@]}"
+}
+
+durable_write=(in_file 'os.O_DIRECT | os.O_DSYNC' 'os.pwrite(f, mmap.mmap(-1, 8192), 4096)')
+
+# delays MILLISECONDS: the table of a disk whose flushes take so long.
+delays() { printf '0 %s delay /dev/d 0 0 /dev/d 0 0 /dev/d 0 %s' "$(sectors /dev/d)" "$1"; }
+
+# await FLUSHES PID: until the trace has so many, or the process has ended.
+await() {
+	# shellcheck disable=SC2154
+	until (($(grep -c 'block_bio_queue: [0-9,]* F' "$instance/trace") >= $1)) || ! kill -0 "$2" 2> /dev/null; do
+		sleep 0.05
+	done
+}
+
+# An fsync has written what leads to the file, and its flush is on its way.
+while_flushing() {
+	local first second
+	dm_change d "$(delays 600000)"
+	in_file 0 'os.ftruncate(f, 70000); os.fsync(f)' &
+	first=$!
+	await 1 $first
+	"${durable_write[@]}" &
+	second=$!
+	await 2 $second
+	dm_change d "$(delays 0)"
+	wait $first
+	wait $second
+}
+
+# A durable write must not take that for durable already.
+test_durable_write_beside_fsync() {
+	cached_disk d
+	quiet
+	make_volume /dev/d
+	modprobe dm_delay
+	dm_disk d "$(delays 0)"
+	mount_volume /dev/mapper/d m
+	head -c 64k /dev/urandom > m/f
+	sync m/f
+	traced "block:block_bio_queue dev==$(device_number /dev/mapper/d)" -- while_flushing
+	same "2 flushes, 0 FUA" "$(counted)" "what two calls sent"
+	umount m
+	run_deferred
 }
 
 test_no_volatile_cache() {
