@@ -7,6 +7,7 @@
 
 use super::{
     inode, map,
+    name_index::FEW,
     ondisk::{
         self,
         dirent::{DirBlock, DirFormat},
@@ -90,6 +91,14 @@ pub(super) struct Entry {
     pub(super) ino: u32,
 }
 
+impl Entry {
+    /// Its name.
+    pub(super) fn name(&self) -> &[u8] {
+        let bytes = self.buffer.bytes().get(self.place.clone());
+        ondisk::dirent::name_of(bytes.unwrap_or_default())
+    }
+}
+
 impl<'a> Dir<'a> {
     /// The directory of `inode`, whose lock is held, at least shared.
     pub(super) fn new(inode: &'a Inode) -> Self {
@@ -138,19 +147,37 @@ impl<'a> Dir<'a> {
         map::read_metadata(self.sb, self.inode.ino(), disk)
     }
 
-    /// Where the entry with this name is. The search begins in the block where the last one ended: names are asked
-    /// for and removed in the order in which they lie.
+    /// Where the entry with this name is. In a large directory its [table](super::name_index) knows, which is made when
+    /// a few blocks were searched in vain.
     pub(super) fn find(&self, name: &[u8]) -> Result<Option<Entry>> {
         if name.len() > ondisk::dirent::NAME_MAX {
             return Err(ENAMETOOLONG());
         }
-        let hints = &self.inode.data().hints;
+        if let Some(places) = self.places(name) {
+            return self.find_among(places, name);
+        }
+        // Names are asked for and removed in the order in which they lie.
+        let found = self.inode.data().hints.found.load(Relaxed);
         let blocks = self.blocks();
-        let first = hints.found.load(Relaxed).min(blocks.saturating_sub(1));
-        for index in Iterator::chain(first..blocks, 0..first) {
+        let first = found.min(blocks.saturating_sub(1));
+        let mut order = Iterator::chain(first..blocks, 0..first);
+        let entry = self.find_among(order.by_ref().take(FEW as usize), name)?;
+        if entry.is_some() || blocks <= FEW {
+            return Ok(entry);
+        }
+        self.index_names();
+        match self.places(name) {
+            Some(places) => self.find_among(places, name),
+            None => self.find_among(order, name),
+        }
+    }
+
+    /// The entry with this name in one of these blocks.
+    fn find_among(&self, blocks: impl Iterator<Item = u64>, name: &[u8]) -> Result<Option<Entry>> {
+        for index in blocks {
             let buffer = self.block(index)?;
             if let Some(entry) = self.find_in(index, buffer, name)? {
-                hints.found.store(index, Relaxed);
+                self.inode.data().hints.found.store(index, Relaxed);
                 return Ok(Some(entry));
             }
         }

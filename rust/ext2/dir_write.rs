@@ -45,6 +45,7 @@ impl Dir<'_> {
         let hints = &self.inode.data().hints;
         hints.room.store(index, Relaxed);
         hints.room_offset.store(offset, Relaxed);
+        self.note_inserted(name, index);
         self.touch();
         Ok(buffer.block())
     }
@@ -95,6 +96,7 @@ impl Dir<'_> {
 
     /// Removes an entry.
     pub(super) fn remove(&self, entry: &Entry) {
+        self.note_removed(entry.name(), entry.index);
         self.change(&entry.buffer, |block| {
             block.take_out(entry.before, entry.place.clone())
         });

@@ -233,6 +233,9 @@ impl SuperBlock {
     /// Takes an inode number back. The caller has written the inode, deleted, into its (dirty) buffer of the inode
     /// table. It is given out again after the next [`quiesce`](Self::quiesce).
     pub(super) fn free_inode_number(&self, ino: u32, is_dir: bool) {
+        if is_dir {
+            self.data().names.forget(ino);
+        }
         space::add(&self.data().space.available_inodes, 1);
         let inode = FreedInode { ino, is_dir };
         let added = self.data().space.quarantine.lock().add_inode(inode);

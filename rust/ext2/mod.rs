@@ -19,6 +19,7 @@
 //! | [`direct`] | blocks for direct writes |
 //! | [`inode_write`], [`attributes`] | writing inodes, deleting them; what an inode has beside the VFS's fields |
 //! | [`dir`], [`dir_write`] | names in blocks of entries |
+//! | [`name_index`], [`name_table`] | finding names in large directories |
 //! | [`namei`], [`create`] | making, linking, renaming, removing files |
 //! | [`held`] | which of two directory blocks goes first when a name moves |
 //! | [`children`], [`orphan`] | new files that an `fsync` of their directory writes; open files without a name |
@@ -54,6 +55,10 @@ mod links;
 mod map;
 mod mode;
 mod mount;
+mod name_index;
+// As `overlay`.
+#[allow(unreachable_pub)]
+mod name_table;
 mod namei;
 // It describes more of the format than the file system uses; its items are `pub` for the host, where it is part of a
 // crate of its own.

@@ -243,6 +243,14 @@ impl SuperOperations for Ext2 {
         mode::resume(sb)
     }
 
+    fn reclaimable(sb: &SuperBlock) -> usize {
+        sb.data().names.reclaimable()
+    }
+
+    fn reclaim(sb: &SuperBlock, most: usize) -> usize {
+        sb.data().names.reclaim(most)
+    }
+
     fn put(sb: &SuperBlock) {
         sb.data().background.cancel();
         mode::put(sb);

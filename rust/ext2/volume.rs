@@ -5,6 +5,7 @@
 use super::{
     background::Background,
     held::HeldBlocks,
+    name_index::NameIndexes,
     ondisk::{
         self,
         error::Corruption,
@@ -61,6 +62,8 @@ pub(crate) struct Volume {
     pub(super) uncommitted: Pin<KBox<Mutex<KVVec<u32>>>>,
     /// Directory blocks that are not to be written yet.
     pub(super) held: Pin<KBox<HeldBlocks>>,
+    /// Where names stand in large directories.
+    pub(super) names: Pin<KBox<NameIndexes>>,
     /// How many lines about damage have been logged.
     reports: Atomic<u32>,
 }
@@ -127,6 +130,7 @@ impl Volume {
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
             held: HeldBlocks::new()?,
+            names: NameIndexes::new()?,
             record: Record::new(record, offset)?,
             space: Space::new(&disk, &groups)?,
             shut_down: Atomic::new(false),

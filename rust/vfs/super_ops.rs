@@ -67,6 +67,18 @@ pub(crate) trait SuperOperations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// How much memory the file system keeps for the volume and could do without: pages, or whatever
+    /// [`reclaim`](Self::reclaim) counts in. Any context; must not sleep.
+    fn reclaimable(_sb: &SuperBlock<Self::FS>) -> usize {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Gives back about as much of it, and tells how much it was. Called when memory is short, by whoever wants some, but
+    /// not in a scope without file-system reclaim.
+    fn reclaim(_sb: &SuperBlock<Self::FS>, _most: usize) -> usize {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Ends the mount: the last inode is gone.
     fn put(_sb: &SuperBlock<Self::FS>) {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -118,6 +130,16 @@ impl<T: FileSystem> SuperTable<T> {
         },
         unfreeze_fs: if T::HAS_UNFREEZE {
             Some(Self::unfreeze_fs)
+        } else {
+            None
+        },
+        nr_cached_objects: if T::HAS_RECLAIMABLE {
+            Some(Self::nr_cached_objects)
+        } else {
+            None
+        },
+        free_cached_objects: if T::HAS_RECLAIM {
+            Some(Self::free_cached_objects)
         } else {
             None
         },
@@ -210,6 +232,25 @@ impl<T: FileSystem> SuperTable<T> {
         // SAFETY: As above.
         let sb = unsafe { SuperBlock::from_raw(sb) };
         from_result(|| T::unfreeze(sb).map(|()| 0))
+    }
+
+    unsafe extern "C" fn nr_cached_objects(
+        sb: *mut bindings::super_block,
+        _control: *mut bindings::shrink_control,
+    ) -> c_long {
+        // SAFETY: "Callback pointer"; the kernel asks only after the mount has succeeded (`SB_BORN`), and stops before it
+        // takes the super block apart.
+        let count = T::reclaimable(unsafe { SuperBlock::from_raw(sb) });
+        c_long::try_from(count).unwrap_or(c_long::MAX)
+    }
+
+    unsafe extern "C" fn free_cached_objects(
+        sb: *mut bindings::super_block,
+        control: *mut bindings::shrink_control,
+    ) -> c_long {
+        // SAFETY: "Callback pointer" for both; `s_umount` keeps the super block live.
+        let (sb, most) = unsafe { (SuperBlock::from_raw(sb), (*control).nr_to_scan) };
+        c_long::try_from(T::reclaim(sb, most)).unwrap_or(c_long::MAX)
     }
 
     unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {

@@ -38,6 +38,12 @@ pub(crate) fn wall_seconds() -> u64 {
     u64::try_from(unsafe { bindings::ktime_get_real_seconds() }).unwrap_or(0)
 }
 
+/// A number that nobody can guess.
+pub(crate) fn random() -> u64 {
+    // SAFETY: Asks for nothing but the number.
+    unsafe { bindings::get_random_u64() }
+}
+
 /// A point where the task may be preempted, in a loop that can be long.
 pub(crate) fn may_reschedule() {
     // SAFETY: The callers may sleep.

@@ -29,6 +29,13 @@ pub const fn entry_len(name_len: usize) -> usize {
     name_len.saturating_add(HEADER + 3) & !3
 }
 
+/// The name in an entry that has been checked, given the entry's bytes.
+pub fn name_of(entry: &[u8]) -> &[u8] {
+    let len = u8::read(entry, 6).unwrap_or(0);
+    let rest = entry.get(HEADER..).unwrap_or_default();
+    rest.get(..usize::from(len)).unwrap_or_default()
+}
+
 /// What is the same for all directory blocks of a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirFormat {

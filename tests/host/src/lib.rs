@@ -10,6 +10,8 @@
 /// The file system's pure part.
 #[path = "../../../rust/ext2"]
 pub mod ext2 {
+    #[path = "name_table.rs"]
+    pub mod name_table;
     #[path = "ondisk/mod.rs"]
     pub mod ondisk;
     #[path = "overlay.rs"]
