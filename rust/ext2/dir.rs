@@ -6,6 +6,7 @@
 //! middle of an entry, and means the next one then.
 
 use super::{
+    held::Leaving,
     inode, map,
     name_index::FEW,
     ondisk::{
@@ -92,6 +93,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The entry as one that goes from `dir`, which it is in.
+    pub(super) fn leaves<'a>(&'a self, dir: &'a Inode) -> Leaving<'a> {
+        Leaving {
+            dir,
+            index: self.index,
+            buffer: &self.buffer,
+        }
+    }
+
     /// Its name.
     pub(super) fn name(&self) -> &[u8] {
         let bytes = self.buffer.bytes().get(self.place.clone());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Order among the blocks of directories: a name that moves from one block to another.
+//! Order among the blocks of directories: a name that moves from one block to another, by a rename or by a
+//! [link](super::new_links) and the removal of the old name.
 //!
 //! If the disk had the block that lost a file's name and not the one that got it, a power cut would leave the file
 //! without a name. So the block that loses one is *held back*: it is changed in memory and not dirty, so that nobody
@@ -8,7 +9,7 @@
 //! held back dirty. It happens when a directory or the volume is synced, when the flusher writes a directory, before a
 //! directory is deleted, and when there are too many blocks to keep track of.
 //!
-//! No block is both held back and one whose new names others wait for: a rename that would make it so releases first.
+//! No block is both held back and one whose new names others wait for: what would make it so releases first.
 //!
 //! # Locks
 //!
@@ -34,12 +35,15 @@ use kernel::{
             ordering::{Acquire, Full, Relaxed, Release},
             Atomic, //
         },
-        Mutex,
+        Mutex, MutexGuard,
     },
 };
 
 /// How many blocks are kept track of before a release. Each pins a page of the device's page cache.
 const MOST: usize = 128;
+
+/// How often a block is tried to be held back.
+const TRIES: u32 = 16;
 
 /// How many directories deep a path is followed that nobody has synced.
 const DEEPEST: u32 = 4096;
@@ -53,6 +57,17 @@ struct Held {
     index: u64,
     /// The name was that of a directory.
     of_directory: bool,
+}
+
+/// A name that is about to go from a directory.
+#[derive(Clone, Copy)]
+pub(super) struct Leaving<'a> {
+    /// The directory.
+    pub(super) dir: &'a Inode,
+    /// Which of its blocks the name stands in.
+    pub(super) index: u64,
+    /// That block.
+    pub(super) buffer: &'a Buffer,
 }
 
 /// What goes through one release.
@@ -96,6 +111,36 @@ impl Lists {
     fn waits_for(&self, block: u64) -> bool {
         self.next.news.contains(&block) || self.current.news.contains(&block)
     }
+
+    /// The next release writes directory `dir`, which got a name in `block`. `ENOMEM`.
+    fn wait_for(&mut self, dir: u32, block: u64) -> Result {
+        if !self.next.news.contains(&block) {
+            self.next.news.push(block, GFP_KERNEL)?;
+        }
+        if !self.next.dirs.contains(&dir) {
+            self.next.dirs.push(dir, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Holds back the block from which a name of `inode` goes. `ENOMEM`.
+    fn hold(&mut self, inode: &Inode, from: &Leaving<'_>) -> Result {
+        let of_directory = inode.is_directory();
+        let mut before = self.next.held.iter_mut();
+        if let Some(held) = before.find(|held| held.buffer.block() == from.buffer.block()) {
+            held.of_directory |= of_directory;
+            return Ok(());
+        }
+        let held = Held {
+            buffer: from.buffer.clone(),
+            dir: u32::try_from(from.dir.ino())?,
+            index: from.index,
+            of_directory,
+        };
+        self.next.held.push(held, GFP_KERNEL)?;
+        from.buffer.keep_back();
+        Ok(())
+    }
 }
 
 /// The blocks held back on a volume.
@@ -131,6 +176,15 @@ impl HeldBlocks {
             done: Atomic::new(0),
         });
         KBox::pin_init(held, GFP_KERNEL)
+    }
+
+    /// The lists, locked, for something to be added.
+    fn to_add(&self) -> MutexGuard<'_, Lists> {
+        let lists = self.lists.lock();
+        // First: who makes everything dirty durable must not miss that a block is not dirty any more.
+        self.any.store(true, Release);
+        self.holds.fetch_add(1u64, Full);
+        lists
     }
 
     /// A number if no block is held back. As long as it is the same, none was in between.
@@ -203,52 +257,56 @@ impl SuperBlock {
         }
     }
 
-    /// The name of `inode` has been entered in block `new` of `to`, and is about to leave `old`, block `index` of `from`,
-    /// which is held back from now on. Both directories are locked for writing. `ENOMEM`.
-    pub(super) fn hold(
-        &self,
-        inode: &Inode,
-        (from, index, old): (&Inode, u64, &Buffer),
-        (to, new): (&Inode, u64),
-    ) -> Result {
-        if old.block() == new {
+    /// The name of `inode` that stands in block `new` of `to` is to be durable before the one in `old` goes: that block is
+    /// held back from now on. The directory that loses the name is locked for writing. Sleeps; `ENOMEM`, and `EIO`,
+    /// `ENOSPC`, `EBUSY` if something is in the way that cannot be released.
+    pub(super) fn hold(&self, inode: &Inode, from: Leaving<'_>, (to, new): (u32, u64)) -> Result {
+        if from.buffer.block() == new {
             return Ok(());
         }
-        let (dir, to) = (u32::try_from(from.ino())?, u32::try_from(to.ino())?);
-        // Nothing on disk leads to a block that is ahead of the pointers: it has no name to lose.
-        let block = u32::try_from(index)?;
-        let linked = matches!(
-            from.data().map.read().overlay.find(block),
-            Found::Nothing(_)
-        );
-        let _scope = NoFsScope::new();
-        let mut lists = self.data().held.lists.lock();
-        // First: who makes everything dirty durable must not miss that a block is not dirty any more.
-        self.data().held.any.store(true, Release);
-        self.data().held.holds.fetch_add(1u64, Full);
-        if !lists.next.news.contains(&new) {
-            lists.next.news.push(new, GFP_KERNEL)?;
-        }
-        if !lists.next.dirs.contains(&to) {
-            lists.next.dirs.push(to, GFP_KERNEL)?;
-        }
-        let of_directory = inode.is_directory();
-        let mut before = lists.next.held.iter_mut();
-        match before.find(|held| held.buffer.block() == old.block()) {
-            Some(held) => held.of_directory |= of_directory,
-            None if linked => {
-                let held = Held {
-                    buffer: old.clone(),
-                    dir,
-                    index,
-                    of_directory,
-                };
-                lists.next.held.push(held, GFP_KERNEL)?;
-                old.keep_back();
+        let block = u32::try_from(from.index)?;
+        self.without_conflict(|| {
+            let map = from.dir.data().map.read();
+            let mut lists = self.data().held.to_add();
+            if lists.holds(new) || lists.waits_for(from.buffer.block()) {
+                return Ok(false);
             }
-            None => {}
+            lists.wait_for(to, new)?;
+            // Nothing on disk leads to a block that is ahead of the pointers: it has no name to lose.
+            if matches!(map.overlay.find(block), Found::Nothing(_)) {
+                lists.hold(inode, &from)?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// The next release makes the names in block `new` of directory `to` durable. Sleeps; errors as of
+    /// [`hold`](Self::hold).
+    pub(super) fn await_name(&self, to: u32, new: u64) -> Result {
+        self.without_conflict(|| {
+            let mut lists = self.data().held.to_add();
+            if lists.holds(new) {
+                return Ok(false);
+            }
+            lists.wait_for(to, new)?;
+            Ok(true)
+        })
+    }
+
+    /// Changes the lists by `change`, which tells whether it could; releases and tries again if not. Others change
+    /// them too: hardly ever does it take more than two times.
+    fn without_conflict(&self, change: impl Fn() -> Result<bool>) -> Result {
+        for _ in 0..TRIES {
+            let changed = {
+                let _scope = NoFsScope::new();
+                change()?
+            };
+            if changed {
+                return Ok(());
+            }
+            self.release_held()?;
         }
-        Ok(())
+        Err(EBUSY)
     }
 
     /// Makes the new names durable, and lets the blocks that lost them be written. Sleeps; `EIO`, `ENOSPC`: then they

@@ -21,7 +21,7 @@
 //! | [`dir`], [`dir_write`] | names in blocks of entries |
 //! | [`name_index`], [`name_table`] | finding names in large directories |
 //! | [`namei`], [`create`] | making, linking, renaming, removing files |
-//! | [`held`] | which of two directory blocks goes first when a name moves |
+//! | [`held`], [`new_links`] | which of two directory blocks goes first when a name moves; names a file got beside others |
 //! | [`children`], [`orphan`] | new files that an `fsync` of their directory writes; open files without a name |
 //! | [`attr_block`] | the block of extended attributes |
 //! | [`flags`], [`ioctl`] | the attributes of `chattr(1)`; versions |
@@ -60,6 +60,7 @@ mod name_index;
 #[allow(unreachable_pub)]
 mod name_table;
 mod namei;
+mod new_links;
 // It describes more of the format than the file system uses; its items are `pub` for the host, where it is part of a
 // crate of its own.
 #[allow(dead_code, unreachable_pub)]

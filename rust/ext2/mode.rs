@@ -96,6 +96,7 @@ pub(super) fn sync(sb: &SuperBlock) -> Result {
     let settled = sb.settle_all();
     committed.and(released).and(stored).and(settled)?;
     sb.data().held.end_sync(number);
+    sb.data().links.forget_synced(number);
     Ok(())
 }
 

@@ -99,7 +99,13 @@ pub(super) fn link(inode: &Inode, dir: &Inode, name: &[u8]) -> Result {
     if had_none {
         children::note(dir, inode)?;
     }
-    Dir::new(dir).insert(name, number(inode)?, kind(inode)?)?;
+    let block = Dir::new(dir).insert(name, number(inode)?, kind(inode)?)?;
+    dir.sb().note_link(inode, dir, block).inspect_err(|_| {
+        let names = Dir::new(dir);
+        if let Ok(entry) = entry(&names, name, inode) {
+            names.remove(&entry);
+        }
+    })?;
     inode.set_changed_now();
     inode.add_link();
     inode.mark_dirty();
@@ -145,7 +151,11 @@ fn lost_directory(inode: &Inode) {
 pub(super) fn unlink(dir: &Inode, name: &[u8], inode: &Inode) -> Result {
     dir.sb().check_live()?;
     let names = Dir::new(dir);
-    names.remove(&entry(&names, name, inode)?);
+    let old = entry(&names, name, inode)?;
+    if inode.links() > 1 {
+        dir.sb().hold_for_links(inode, old.leaves(dir))?;
+    }
+    names.remove(&old);
     lost_name(inode);
     made(dir)
 }
@@ -219,8 +229,11 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
     };
     // Entering the new name may have moved what lies around the old one.
     let old = entry(&from, what.name, what.inode).and_then(|old| {
-        let leaves = (what.from, old.index, &old.buffer);
-        sb.hold(what.inode, leaves, (what.to, enters))?;
+        sb.hold(
+            what.inode,
+            old.leaves(what.from),
+            (number(what.to)?, enters),
+        )?;
         Ok(old)
     });
     let old = old.inspect_err(|_| undo(&to, what))?;

@@ -6,6 +6,7 @@ use super::{
     background::Background,
     held::HeldBlocks,
     name_index::NameIndexes,
+    new_links::NewLinks,
     ondisk::{
         self,
         error::Corruption,
@@ -62,6 +63,8 @@ pub(crate) struct Volume {
     pub(super) uncommitted: Pin<KBox<Mutex<KVVec<u32>>>>,
     /// Directory blocks that are not to be written yet.
     pub(super) held: Pin<KBox<HeldBlocks>>,
+    /// Names that files got beside others, and that the disk may not have.
+    pub(super) links: Pin<KBox<NewLinks>>,
     /// Where names stand in large directories.
     pub(super) names: Pin<KBox<NameIndexes>>,
     /// How many lines about damage have been logged.
@@ -130,6 +133,7 @@ impl Volume {
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
             held: HeldBlocks::new()?,
+            links: NewLinks::new()?,
             names: NameIndexes::new()?,
             record: Record::new(record, offset)?,
             space: Space::new(&disk, &groups)?,

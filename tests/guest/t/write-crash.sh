@@ -148,6 +148,38 @@ test_moved_directory() {
 	done
 }
 
+# A file that was linked to a name in another directory, and to a third that went at once, and has lost its old name, is
+# there after a power cut when only the directory of the old name was made durable.
+test_linked_elsewhere() {
+	local old new durable
+	begin_record -b 1024
+	mkdir m/{a,b,c} c
+	touch m/{a,b,c}/first
+	for old in a b; do
+		echo "of $old" > m/$old/file
+		sync -f m
+		new=b
+		[[ $old == a ]] || new=a
+		ln m/$old/file m/c/third
+		ln m/$old/file m/$new/linked
+		rm m/c/third m/$old/file
+		sync m/$old
+		dmsetup message recorded 0 mark "lost-$old"
+		sync -f m
+		rm m/$new/linked
+	done
+	umount m
+	end_record
+	modprobe loop
+	for old in a b; do
+		durable=$($tools/replay list "$DISK2" | awk -v mark="lost-$old" '$NF == mark { print $1 }')
+		where="power cut behind fsync of $old"
+		power_cut 0 "$durable"
+		same "of $old" "$(cat c/{a,b}/linked 2> cat.err || true)" "the file, $where,"
+		umount c
+	done
+}
+
 # guest: full=1 limit=3000
 
 # each KIND MKE2FS-ARGUMENT...: block sizes and seeds.

@@ -25,7 +25,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn check(table: &NameTable<Vec<u64>>, known: &[(u32, u32)]) {
-    for &(hash, _) in known.iter().chain(&[(0, 0), (31, 0), (u32::MAX, 0), (77, 0)]) {
+    for &(hash, _) in known
+        .iter()
+        .chain(&[(0, 0), (31, 0), (u32::MAX, 0), (77, 0)])
+    {
         let mut found: Vec<u32> = table.blocks(hash).collect();
         let mut expected: Vec<u32> = known
             .iter()
@@ -114,7 +117,14 @@ fn hashes_spread() {
 #[test]
 fn hashes_depend_on_all_of_the_name_and_on_the_secret() {
     let names: [&[u8]; 8] = [
-        b"a", b"a\0", b"\0a", b"abcdefgh", b"abcdefghi", b"abcdefgh\0", b"bacdefgh", b"",
+        b"a",
+        b"a\0",
+        b"\0a",
+        b"abcdefgh",
+        b"abcdefghi",
+        b"abcdefgh\0",
+        b"bacdefgh",
+        b"",
     ];
     let all: HashSet<u32> = names
         .iter()

@@ -18,6 +18,8 @@ pub enum Action {
     Allocate,
     Unlink,
     Rename,
+    /// A file is linked to a new name, or to one after the other, and loses the old.
+    Relink,
     Replace,
     /// A shared mapping is written, and left to the kernel.
     Map,
@@ -52,6 +54,7 @@ const KINDS: [(&str, &[(u32, Action)]); 8] = [
             (4, Punch),
             (8, Unlink),
             (4, Rename),
+            (3, Relink),
             (4, Replace),
             (3, StartWriting),
             (3, SyncAll),
@@ -114,6 +117,7 @@ const KINDS: [(&str, &[(u32, Action)]); 8] = [
         &[
             (20, Create),
             (10, Rename),
+            (8, Relink),
             (12, Unlink),
             (14, MakeDirectory),
             (8, MoveDirectory),

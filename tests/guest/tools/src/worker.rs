@@ -143,6 +143,7 @@ impl Worker {
                 let new = self.new_name();
                 self.rename(number, name, new)
             }
+            Relink => self.relink(number, name),
             Replace => self.replace(name.to_string()),
             Map => self.map(number, name, chunks, false),
             MapSync => self.map(number, name, chunks, true),
@@ -321,6 +322,24 @@ impl Worker {
     fn rename(&mut self, number: u32, name: &str, new: String) -> Result<()> {
         self.note(Event::Rename(number, new.clone()))?;
         fs::rename(self.dir.join(name), self.dir.join(&new))
+    }
+
+    /// The way of programs that must not overwrite: a new name first, then the old one goes. Every second time there is one
+    /// between them, which goes before the old one.
+    fn relink(&mut self, number: u32, name: &str) -> Result<()> {
+        let between = match self.below(2) {
+            0 => None,
+            _ => Some(self.new_name()),
+        };
+        let new = self.new_name();
+        for new in between.iter().chain([&new]) {
+            self.note(Event::Rename(number, new.clone()))?;
+            fs::hard_link(self.dir.join(name), self.dir.join(new))?;
+        }
+        for old in between.as_deref().into_iter().chain([name]) {
+            fs::remove_file(self.dir.join(old))?;
+        }
+        Ok(())
     }
 
     /// The way programs replace a file: a new one is written, made durable and renamed over the old one.
