@@ -262,9 +262,14 @@ void rfs_lock_buffer(struct buffer_head *bh)
 	lock_buffer(bh);
 }
 
-void rfs_clear_buffer_dirty(struct buffer_head *bh)
+/* What a failed write left to be written again is clean too, and valid. */
+void rfs_keep_buffer_back(struct buffer_head *bh)
 {
+	lock_buffer(bh);
 	clear_buffer_dirty(bh);
+	clear_buffer_write_io_error(bh);
+	set_buffer_uptodate(bh);
+	unlock_buffer(bh);
 }
 
 void rfs_set_buffer_uptodate(struct buffer_head *bh)

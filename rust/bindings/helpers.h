@@ -71,7 +71,7 @@ void rfs_sb_breadahead(struct super_block *sb, sector_t block);
 void rfs_bforget(struct buffer_head *bh);
 void rfs_get_bh(struct buffer_head *bh);
 void rfs_lock_buffer(struct buffer_head *bh);
-void rfs_clear_buffer_dirty(struct buffer_head *bh);
+void rfs_keep_buffer_back(struct buffer_head *bh);
 void rfs_set_buffer_uptodate(struct buffer_head *bh);
 void rfs_mark_buffer_dirty(struct buffer_head *bh);
 void rfs_mmb_mark_buffer_dirty(struct buffer_head *bh, struct mapping_metadata_bhs *mmb);

@@ -12,14 +12,31 @@ use super::{
         raw::{le32, Value}, //
     },
     volume::Place,
-    Inode,
+    Inode, SuperBlock,
 };
+use crate::vfs::buffer::Buffer;
 use kernel::prelude::*;
 
 const MAGIC: u32 = 0xea02_0000;
 
 /// Byte at which the count of sharing inodes stands.
 const COUNT: usize = 4;
+
+/// Takes one off the count of inodes that share the block, unless it is the last one. The group's mutex keeps others away.
+fn is_last(sb: &SuperBlock, buffer: &Buffer) -> Result<bool> {
+    let volume = sb.data();
+    let block = u32::try_from(buffer.block())?;
+    let (group, _) = volume.disk.geometry.block_place(block).ok_or(EIO)?;
+    let _sharing = volume.space.lock(group)?;
+    let count = le32(buffer.bytes(), COUNT).unwrap_or(0);
+    if count > 1 {
+        buffer.change(|bytes| {
+            // The field is inside the block.
+            let _ = count.saturating_sub(1).write(bytes, COUNT);
+        });
+    }
+    Ok(count <= 1)
+}
 
 /// Lets go of the inode's block of attributes: it is freed with the last inode that has it. Sleeps; `EIO`, `EUCLEAN`.
 pub(super) fn release(inode: &Inode) -> Result {
@@ -44,15 +61,9 @@ pub(super) fn release(inode: &Inode) -> Result {
         return Err(sb.damaged(place, &error.into()));
     }
     attributes.set_attr_block(0);
-    match word(COUNT) {
-        0 | 1 => {
-            buffer.forget();
-            sb.free_run(block, 1);
-        }
-        count => buffer.change(|bytes| {
-            // The field is inside the block.
-            let _ = count.saturating_sub(1).write(bytes, COUNT);
-        }),
+    if is_last(sb, &buffer)? {
+        buffer.forget();
+        sb.free_run(block, 1);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! without which its names would lead nowhere after a crash.
 
 use super::{batch::Batch, commit::Extents, inode_write, Inode, SuperBlock};
+use crate::vfs::task;
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 
@@ -20,11 +21,16 @@ impl Children {
 
     /// Remembers a file. Fails with `ENOMEM`.
     fn note(&mut self, ino: u32) -> Result {
-        let full = self.0.len() >= MAX;
-        let near = |range: &&mut RangeInclusive<u32>| {
-            full || (ino >= range.start().saturating_sub(1) && ino <= range.end().saturating_add(1))
+        let far = |range: &RangeInclusive<u32>| {
+            let before = range.start().saturating_sub(ino);
+            before.max(ino.saturating_sub(*range.end()))
         };
-        match self.0.iter_mut().rev().find(near) {
+        let near = |range: &&mut RangeInclusive<u32>| far(range) <= 1;
+        let range = match self.0.len() < MAX {
+            true => self.0.iter_mut().rev().find(near),
+            false => self.0.iter_mut().min_by_key(|range| far(range)),
+        };
+        match range {
             Some(range) => *range = ino.min(*range.start())..=ino.max(*range.end()),
             None => self.0.push(ino..=ino, GFP_KERNEL)?,
         }
@@ -58,11 +64,21 @@ fn live(sb: &SuperBlock, ino: u32) -> Option<ARef<Inode>> {
     sb.find_inode(ino.into()).filter(|child| child.links() != 0)
 }
 
+/// Between two of many numbers: others may run, and one who was killed ends (`EINTR`).
+fn pause() -> Result {
+    task::may_reschedule();
+    match task::is_dying() {
+        true => Err(EINTR),
+        false => Ok(()),
+    }
+}
+
 fn write(dir: &Inode, children: &Children) -> Result {
     let sb = dir.sb();
     let numbers = || children.0.iter().flat_map(Clone::clone);
     let mut batch = Batch::new(Extents::All);
     for ino in numbers() {
+        pause()?;
         if let Some(child) = live(sb, ino).filter(|child| child.is_directory()) {
             batch.add(child);
         }
@@ -70,6 +86,7 @@ fn write(dir: &Inode, children: &Children) -> Result {
     batch.add(dir.into());
     batch.commit(sb)?;
     for ino in numbers() {
+        pause()?;
         if let Some(child) = live(sb, ino) {
             if child.is_directory() {
                 child.sync_metadata()?;

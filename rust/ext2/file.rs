@@ -51,6 +51,15 @@ pub(super) fn truncate(inode: &Inode, size: u64) -> Result {
     result
 }
 
+/// Takes away the blocks past the end of a file, which nobody else has. `EIO`, `EUCLEAN`.
+pub(super) fn cut_past_end(inode: &Inode) -> Result {
+    let locked = inode.lock_invalidate();
+    let result = cut::take(inode, blocks_up(inode, inode.size())..u32::MAX);
+    drop(locked);
+    inode.mark_dirty();
+    result
+}
+
 /// Zeroes what the block at `end` holds past it, before the file's end moves away from there to or from `other`.
 ///
 /// A shared mapping may have written there; the bytes must not show when the file grows over them.

@@ -70,6 +70,20 @@ pub(super) struct Leaving<'a> {
     pub(super) buffer: &'a Buffer,
 }
 
+impl Leaving<'_> {
+    /// Sees to it that the directory's pointers lead to the block. One that is ahead of them has to be written before they
+    /// do, and cannot be held back; and a commit that is under way may have written it, with the name. Sleeps; `EIO`,
+    /// `ENOSPC`.
+    fn link(&self) -> Result {
+        let block = u32::try_from(self.index)?;
+        let found = self.dir.data().map.read().overlay.find(block);
+        match found {
+            Found::Nothing(_) => Ok(()),
+            _ => commit::commit(self.dir, commit::Extents::All),
+        }
+    }
+}
+
 /// What goes through one release.
 struct Batch {
     held: KVec<Held>,
@@ -193,9 +207,10 @@ impl HeldBlocks {
         (!self.any.load(Acquire)).then_some(holds)
     }
 
-    /// The number of the first sync of the volume that will find a directory made now.
+    /// The number of the first sync of the volume that will find a directory that is being made: the next one may begin
+    /// too soon for that.
     pub(super) fn next_sync(&self) -> u64 {
-        self.begun.load(Relaxed).wrapping_add(1)
+        self.begun.load(Relaxed).wrapping_add(2)
     }
 
     /// A sync of the whole volume begins. Gives its number.
@@ -264,18 +279,14 @@ impl SuperBlock {
         if from.buffer.block() == new {
             return Ok(());
         }
-        let block = u32::try_from(from.index)?;
+        from.link()?;
         self.without_conflict(|| {
-            let map = from.dir.data().map.read();
             let mut lists = self.data().held.to_add();
             if lists.holds(new) || lists.waits_for(from.buffer.block()) {
                 return Ok(false);
             }
             lists.wait_for(to, new)?;
-            // Nothing on disk leads to a block that is ahead of the pointers: it has no name to lose.
-            if matches!(map.overlay.find(block), Found::Nothing(_)) {
-                lists.hold(inode, &from)?;
-            }
+            lists.hold(inode, &from)?;
             Ok(true)
         })
     }

@@ -95,10 +95,7 @@ pub(super) fn symlink(
 pub(super) fn link(inode: &Inode, dir: &Inode, name: &[u8]) -> Result {
     dir.sb().check_live()?;
     check_project(dir, inode)?;
-    let had_none = inode.links() == 0;
-    if had_none {
-        children::note(dir, inode)?;
-    }
+    children::note(dir, inode)?;
     let block = Dir::new(dir).insert(name, number(inode)?, kind(inode)?)?;
     dir.sb().note_link(inode, dir, block).inspect_err(|_| {
         let names = Dir::new(dir);
@@ -106,6 +103,7 @@ pub(super) fn link(inode: &Inode, dir: &Inode, name: &[u8]) -> Result {
             names.remove(&entry);
         }
     })?;
+    let had_none = inode.links() == 0;
     inode.set_changed_now();
     inode.add_link();
     inode.mark_dirty();
@@ -203,7 +201,11 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
         false => None,
     };
     let whiteout = match what.whiteout {
-        true => Some(create::whiteout(what.from, what.idmap)?),
+        true => {
+            let whiteout = create::whiteout(what.from, what.idmap)?;
+            children::note(what.from, &whiteout)?;
+            Some(whiteout)
+        }
         false => None,
     };
     if !same(what.from, what.to) {
@@ -242,7 +244,6 @@ fn move_entry(what: &Rename<'_, Ext2>) -> Result {
         None => from.remove(&old),
     }
     if let Some(whiteout) = whiteout {
-        children::note(what.from, &whiteout)?;
         whiteout.live();
     }
     if let Some(first) = parent {
@@ -289,6 +290,10 @@ fn exchange(what: &Rename<'_, Ext2>) -> Result {
         false => Ok(None),
     };
     let (one_parent, other_parent) = (parent_of(what.inode)?, parent_of(target)?);
+    if apart {
+        children::note(what.to, what.inode)?;
+        children::note(what.from, target)?;
+    }
     from.replace(&one, other.ino, other_kind);
     to.replace(&other, one.ino, one_kind);
     if let Some(first) = one_parent {

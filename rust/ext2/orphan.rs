@@ -149,8 +149,7 @@ pub(super) fn reclaim(sb: &SuperBlock, ino: u32) -> Result<u32> {
 fn reclaim_one(sb: &SuperBlock, ino: u32) -> Result<u32> {
     let (inode, next) = super::inode::get_orphan(sb, ino)?;
     if inode.links() != 0 {
-        super::file::truncate(&inode, inode.size())?;
-        inode.mark_dirty();
+        super::file::cut_past_end(&inode)?;
     }
     // One that was deleted, and the superblock not written since, says when.
     let in_range = next <= sb.data().disk.geometry.inodes_count();

@@ -158,14 +158,10 @@ impl Buffer {
     }
 
     /// Waits until the block is not being written, and makes it clean: its contents stay in memory until it is made dirty
-    /// again. Sleeps. Nobody else changes the block meanwhile.
+    /// again, also if it could not be written before. Sleeps. Nobody else changes the block meanwhile.
     pub(crate) fn keep_back(&self) {
         // SAFETY: "Referenced buffer", which keeps the block in memory. The lock keeps I/O away.
-        unsafe {
-            bindings::rfs_lock_buffer(self.raw.as_ptr());
-            bindings::rfs_clear_buffer_dirty(self.raw.as_ptr());
-            bindings::unlock_buffer(self.raw.as_ptr());
-        }
+        unsafe { bindings::rfs_keep_buffer_back(self.raw.as_ptr()) };
     }
 
     /// Changes a block that was [kept back](Self::keep_back). The caller holds the lock of the whole block.

@@ -180,6 +180,29 @@ test_linked_elsewhere() {
 	done
 }
 
+# The fsync of a directory writes the inodes that its names lead to, also those of files that were made in another one.
+test_new_files_from_elsewhere() {
+	local durable
+	begin_record -b 1024
+	mkdir m/{a,b} c
+	sync -f m
+	touch m/a/{linked,exchanged,moved}
+	ln m/a/linked m/b/linked
+	mkdir m/b/exchanged
+	mv -T --exchange m/a/exchanged m/b/exchanged
+	mv m/a/moved m/b/moved
+	sync m/b
+	dmsetup message recorded 0 mark durable
+	umount m
+	end_record
+	modprobe loop
+	durable=$($tools/replay list "$DISK2" | awk '$NF == "durable" { print $1 }')
+	where="power cut behind fsync of b"
+	power_cut 0 "$durable"
+	same "$(printf '%s regular empty file\n' c/b/{exchanged,linked,moved})" "$(stat -c '%n %F' c/b/*)" "files, $where,"
+	umount c
+}
+
 # guest: full=1 limit=3000
 
 # each KIND MKE2FS-ARGUMENT...: block sizes and seeds.

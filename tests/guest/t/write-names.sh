@@ -102,6 +102,27 @@ test_without_a_name() {
 	fsck_clean cut.img
 }
 
+# A file on the list of orphans that has a name after all was being truncated: what is behind its end goes at the mount.
+test_cut_short() {
+	local number free
+	fresh -b 1024
+	head -c 5000 /dev/urandom > m/kept
+	sync -f m
+	free=$(stat -f -c %f m)
+	head -c 300000 /dev/urandom > m/cut
+	number=$(stat -c %i m/cut)
+	head -c 4096 m/cut > before
+	umount m
+	debugfs -w -R "set_inode_field <$number> size 4096" "$DISK1" > debugfs.log 2>&1
+	debugfs -w -R "set_super_value last_orphan $number" "$DISK1" > debugfs.log 2>&1
+	mount_volume "$DISK1" m
+	cmp before m/cut || fail "the contents before the end"
+	same 8 "$(stat -c %b m/cut)" "sectors of the file that was cut"
+	sync -f m
+	same $((free - 4)) "$(stat -f -c %f m)" "free blocks"
+	clean
+}
+
 # guest: limit=240
 test_many_in_one_directory() {
 	fresh -b 1024 -N 20000
