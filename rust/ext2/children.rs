@@ -3,7 +3,7 @@
 //! What `fsync` of a directory has to write beside the directory: the files that were made in it since the last one,
 //! without which its names would lead nowhere after a crash.
 
-use super::{batch::Batch, commit::Extents, inode_write, Inode, SuperBlock};
+use super::{batch::Batch, commit::Extents, inode_write, ondisk::inode::Kind, Inode, SuperBlock};
 use crate::vfs::task;
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
@@ -44,9 +44,9 @@ pub(super) fn note(dir: &Inode, child: &Inode) -> Result {
     dir.data().children.lock().note(ino)
 }
 
-/// Writes the files that were made in `dir` since the last call, and waits: their inodes and, of directories, their
-/// blocks. For `fsync` of `dir`, which holds [`Node::syncing`](super::inode::Node), before its own blocks are written;
-/// those are committed here, with the same flush. Sleeps; `EIO`.
+/// Writes the files that were made in `dir` since the last call, and waits: their inodes and, of directories and
+/// symbolic links, their blocks. For `fsync` of `dir`, which holds [`Node::syncing`](super::inode::Node), before its own
+/// blocks are written; those are committed here, with the same flush. Sleeps; `EIO`.
 pub(super) fn sync(dir: &Inode) -> Result {
     let children = core::mem::replace(&mut *dir.data().children.lock(), Children::new());
     let result = write(dir, &children);
@@ -73,13 +73,21 @@ fn pause() -> Result {
     }
 }
 
+/// Whether what the file holds is in buffers, which no other `fsync` writes: a directory's names, a symbolic link's target.
+fn is_in_buffers(child: &Inode) -> bool {
+    matches!(
+        Kind::from_mode(child.mode()),
+        Some(Kind::Directory | Kind::Symlink)
+    )
+}
+
 fn write(dir: &Inode, children: &Children) -> Result {
     let sb = dir.sb();
     let numbers = || children.0.iter().flat_map(Clone::clone);
     let mut batch = Batch::new(Extents::All);
     for ino in numbers() {
         pause()?;
-        if let Some(child) = live(sb, ino).filter(|child| child.is_directory()) {
+        if let Some(child) = live(sb, ino).filter(|child| is_in_buffers(child)) {
             batch.add(child);
         }
     }
@@ -88,7 +96,7 @@ fn write(dir: &Inode, children: &Children) -> Result {
     for ino in numbers() {
         pause()?;
         if let Some(child) = live(sb, ino) {
-            if child.is_directory() {
+            if is_in_buffers(&child) {
                 child.sync_metadata()?;
             }
             inode_write::store(&child)?;

@@ -180,9 +180,11 @@ test_linked_elsewhere() {
 	done
 }
 
-# The fsync of a directory writes the inodes that its names lead to, also those of files that were made in another one.
+# The fsync of a directory writes what its names lead to: inodes, also those of files that were made in another one, and the
+# blocks of long symbolic links.
 test_new_files_from_elsewhere() {
-	local durable
+	local durable long
+	long=$(printf 'x%.0s' {1..300})
 	begin_record -b 1024
 	mkdir m/{a,b} c
 	sync -f m
@@ -191,6 +193,7 @@ test_new_files_from_elsewhere() {
 	mkdir m/b/exchanged
 	mv -T --exchange m/a/exchanged m/b/exchanged
 	mv m/a/moved m/b/moved
+	ln -s "$long" m/b/symlink
 	sync m/b
 	dmsetup message recorded 0 mark durable
 	umount m
@@ -199,7 +202,8 @@ test_new_files_from_elsewhere() {
 	durable=$($tools/replay list "$DISK2" | awk '$NF == "durable" { print $1 }')
 	where="power cut behind fsync of b"
 	power_cut 0 "$durable"
-	same "$(printf '%s regular empty file\n' c/b/{exchanged,linked,moved})" "$(stat -c '%n %F' c/b/*)" "files, $where,"
+	same "$(printf '%s regular empty file\n' c/b/{exchanged,linked,moved})" "$(stat -c '%n %F' c/b/[elm]*)" "files, $where,"
+	same "$long" "$(readlink c/b/symlink)" "the symbolic link, $where,"
 	umount c
 }
 
