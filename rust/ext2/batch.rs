@@ -40,7 +40,10 @@ pub(super) fn commit_later(sb: &SuperBlock) {
 }
 
 /// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
+///
+/// Waits for a call that has begun: a file that it has taken off the list is not committed yet.
 pub(super) fn commit_all(sb: &SuperBlock, extents: Extents) -> Result {
+    let _committing = sb.data().committing.lock();
     let listed = mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
     let mut batch = Batch::new(extents);
     for ino in listed {
@@ -83,8 +86,15 @@ impl Batch {
                     self.failed(&inode, error);
                 }
             }
-            Ok(None) => later(&inode),
+            Ok(None) => self.done(&inode, store_settled(&inode)),
             Err(error) => self.failed(&inode, error),
+        }
+    }
+
+    fn done(&mut self, inode: &Inode, result: Result) {
+        match result {
+            Ok(()) => later(inode),
+            Err(error) => self.failed(inode, error),
         }
     }
 
@@ -116,21 +126,28 @@ impl Batch {
         let flushed = sb.flush_device();
         for (inode, prepared) in ready {
             let done = match flushed {
-                Ok(()) => commit::finish(&inode, prepared).and_then(|done| match done {
-                    true => inode_write::store(&inode).map(drop),
-                    false => commit::commit(&inode, self.extents),
-                }),
+                Ok(()) => commit::finish(&inode, prepared)
+                    .and_then(|done| match done {
+                        true => Ok(()),
+                        false => commit::link(&inode, self.extents).map(drop),
+                    })
+                    .and_then(|()| inode_write::store(&inode).map(drop)),
                 Err(error) => {
                     commit::give_up(&inode, &prepared);
                     Err(error)
                 }
             };
-            match done {
-                Ok(()) => later(&inode),
-                Err(error) => self.failed(&inode, error),
-            }
+            self.done(&inode, done);
         }
         self.result
+    }
+}
+
+/// Puts an inode into its block of the inode table whose pointers somebody else has set, who may not have come so far.
+fn store_settled(inode: &Inode) -> Result {
+    match inode.is_dirty(false) {
+        true => inode_write::store(inode).map(drop),
+        false => Ok(()),
     }
 }
 

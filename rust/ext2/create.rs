@@ -57,13 +57,12 @@ pub(super) fn symlink(dir: &Inode, target: &[u8], idmap: IdMap<'_>) -> Result<Ne
     match fast_symlink_map(target) {
         Some(map) => inode.data().map.write().pointers = map,
         None => {
-            let buffer = file::dir_block(&inode, 0)?;
-            inode.change_metadata(&buffer, |bytes| {
+            file::dir_block(&inode, 0, target.len() as u64, |bytes| {
                 bytes
                     .iter_mut()
                     .zip(target)
                     .for_each(|(to, from)| *to = *from);
-            });
+            })?;
         }
     }
     inode.set_size(target.len() as u64);

@@ -76,22 +76,21 @@ impl Dir<'_> {
     /// Adds an empty block.
     fn append(&self) -> Result<(u64, Buffer, Room)> {
         let index = self.blocks();
-        let buffer = file::dir_block(self.inode, index)?;
-        let len = self.change(&buffer, |block| {
-            block.init_free();
-            block.as_block().len()
-        });
-        self.inode
-            .set_size(index.saturating_add(1) << self.inode.block_bits());
-        Ok((
-            index,
-            buffer,
-            Room {
-                offset: 0,
-                used: 0,
-                len,
-            },
-        ))
+        let buffer = self.new_block(index, |block| block.init_free())?;
+        let room = Room {
+            offset: 0,
+            used: 0,
+            len: DirBlock::new(buffer.bytes(), self.format).len(),
+        };
+        Ok((index, buffer, room))
+    }
+
+    /// Adds a block that `fill` makes one of a directory.
+    fn new_block(&self, index: u64, fill: impl FnOnce(&mut DirBlockMut<'_>)) -> Result<Buffer> {
+        let size = index.saturating_add(1) << self.inode.block_bits();
+        file::dir_block(self.inode, index, size, |bytes| {
+            fill(&mut DirBlockMut::new(bytes, self.format));
+        })
     }
 
     /// Removes an entry.
@@ -130,9 +129,7 @@ impl Dir<'_> {
             u32::try_from(self.inode.ino())?,
             u32::try_from(parent.ino())?,
         );
-        let buffer = file::dir_block(self.inode, 0)?;
-        self.change(&buffer, |block| block.init_dir(own, parent));
-        self.inode.set_size(1 << self.inode.block_bits());
-        Ok(())
+        self.new_block(0, |block| block.init_dir(own, parent))
+            .map(drop)
     }
 }

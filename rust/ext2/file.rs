@@ -101,9 +101,14 @@ fn write_metadata(inode: &Inode, range: &SyncRange<'_, Ext2>) -> Result<u32> {
     Ok(stores)
 }
 
-/// Gives a directory block `index`, which lies just past its end: a zeroed buffer, to be filled through
-/// `change_metadata`. The directory is locked for writing. `ENOSPC`.
-pub(super) fn dir_block(dir: &Inode, index: u64) -> Result<Buffer> {
+/// Gives a directory (or a long symbolic link) block `index`, which lies just past its end, and `size` bytes: `fill` makes
+/// the first contents of zeroes. The directory is locked for writing. `ENOSPC`.
+pub(super) fn dir_block(
+    dir: &Inode,
+    index: u64,
+    size: u64,
+    fill: impl FnOnce(&mut [u8]),
+) -> Result<Buffer> {
     let block = assign::block_range(index, 1)?;
     let mut state = dir.data().map.write();
     assign::reserve(dir, &mut state, block.clone())?;
@@ -118,12 +123,15 @@ pub(super) fn dir_block(dir: &Inode, index: u64) -> Result<Buffer> {
         State::Submitted(..) => return Err(EIO),
     };
     let buffer = dir.sb().new_buffer(disk.into())?;
-    // The contents are in the buffer: a commit writes them first.
     let arrived = Ticket::new()?;
     arrived.leave(true);
+    // A commit that finds the block writes the buffer first, if it is dirty.
+    dir.change_metadata(&buffer, fill);
     state
         .overlay
         .change(block, State::Submitted(disk, Pass(arrived)))?;
+    // A commit that finds the block finds the size that goes with it.
+    dir.set_size(size);
     Ok(buffer)
 }
 

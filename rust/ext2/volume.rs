@@ -61,6 +61,8 @@ pub(crate) struct Volume {
     pub(super) orphans: Orphans,
     /// Numbers of the files that have to be committed.
     pub(super) uncommitted: Pin<KBox<Mutex<KVVec<u32>>>>,
+    /// Held by who commits them: what is not on the list any more is committed when it is free.
+    pub(super) committing: Pin<KBox<Mutex<()>>>,
     /// Directory blocks that are not to be written yet.
     pub(super) held: Pin<KBox<HeldBlocks>>,
     /// Names that files got beside others, and that the disk may not have.
@@ -130,6 +132,7 @@ impl Volume {
             background,
             zones: Zones::new(geometry, &groups, scattered)?,
             uncommitted: KBox::pin_init(new_mutex!(KVVec::new(), "rext2_uncommitted"), GFP_KERNEL)?,
+            committing: KBox::pin_init(new_mutex!((), "rext2_committing"), GFP_KERNEL)?,
             options: KBox::pin_init(new_mutex!(options, "rext2_options"), GFP_KERNEL)?,
             own_block: u32::try_from(record.block())?,
             held: HeldBlocks::new()?,

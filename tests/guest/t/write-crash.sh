@@ -148,6 +148,46 @@ test_moved_directory() {
 	done
 }
 
+end_slow() {
+	[[ ! -e /dev/mapper/slow ]] || dmsetup remove --retry slow
+}
+
+# Of two syncs at the same time each waits until all is durable, also the one that finds everything taken in hand by the
+# other. The disk takes its time, and the power fails as soon as the first of them has returned.
+test_two_syncs() {
+	local size sync durable file
+	begin_record -b 1024
+	umount m
+	size=$(sectors "$DISK1")
+	modprobe dm_delay
+	dmsetup create slow --table "0 $size delay /dev/mapper/recorded 0 0 /dev/mapper/recorded 0 300 /dev/mapper/recorded 0 600"
+	defer end_slow
+	dmsetup mknodes slow
+	mount_volume /dev/mapper/slow m
+	mkdir m/d c
+	sync -f m
+	for file in {1..20}; do
+		head -c 30k /dev/zero | tr '\0' x > "m/d/$file"
+	done
+	sync -f m &
+	sync=$!
+	sync -f m &
+	wait -n $sync $!
+	dmsetup message recorded 0 mark synced
+	wait
+	umount m
+	end_slow
+	end_record
+	modprobe loop
+	durable=$($tools/replay list "$DISK2" | awk '$NF == "synced" { print $1 }')
+	where="power cut behind the first of two syncs"
+	power_cut 0 "$durable"
+	for file in {1..20}; do
+		cmp "c/d/$file" <(head -c 30k /dev/zero | tr '\0' x) || fail "$where: file $file"
+	done
+	umount c
+}
+
 # A file that was linked to a name in another directory, and to a third that went at once, and has lost its old name, is
 # there after a power cut when only the directory of the old name was made durable.
 test_linked_elsewhere() {
