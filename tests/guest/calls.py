@@ -5,9 +5,11 @@ What each check leaves must be there from the cache, and later from the disk.
 """
 
 import errno
+import fcntl
 import mmap
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -202,6 +204,40 @@ def check_vectors(path: Path) -> bytes:
     return bytes(777) + b"".join(pieces)
 
 
+def check_private(path: Path) -> bytes:
+    """A private mapping: what is written there stays there, on pages that are in the cache and on those that are not."""
+    data = pattern(8, 50_000)
+    path.write_bytes(data)
+    with opened(path) as file:
+        os.fsync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        with mmap.mmap(file, 0, flags=mmap.MAP_PRIVATE) as memory:
+            assert memory[:] == data
+            memory[100:20_000] = bytes(19_900)
+            os.fsync(file)
+            assert memory[:] == data[:100] + bytes(19_900) + data[20_000:]
+            assert os.pread(file, len(data), 0) == data
+    return data
+
+
+def check_lease(path: Path) -> bytes:
+    """Leases: given, told of, broken by whoever opens the file, and not given over an open file."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+    path.write_bytes(b"leased")
+    with opened(path, os.O_RDONLY) as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        assert fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_RDLCK
+        assert refused(lambda: os.open(path, os.O_WRONLY | os.O_NONBLOCK)) == errno.EWOULDBLOCK
+        assert signal.sigtimedwait([signal.SIGIO], 60), "whoever has the lease is not told"
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        with opened(path):
+            assert refused(lambda: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)) == errno.EAGAIN
+    with opened(path) as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return b"leased"
+
+
 CHECKS: list[Check] = [
     check_copy_file_range,
     check_splice,
@@ -212,6 +248,8 @@ CHECKS: list[Check] = [
     check_nowait_direct,
     check_dontcache,
     check_vectors,
+    check_private,
+    check_lease,
 ]
 
 

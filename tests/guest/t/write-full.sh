@@ -81,7 +81,18 @@ test_full_otherwise() {
 	same "$free" "$(stat -f -c %f m)" "free blocks after a fallocate that failed"
 	truncate -s 10M m/holes
 	fill m/full 5000 > bytes
-	xfs_io -c 'mmap 0 10m' -c 'mwrite 0 1m' m/holes > out 2>&1 && fail "a mapping was written on a full volume"
+	python3 - <<'EOF' || fail "a mapping was written on a full volume"
+import mmap, os, signal
+child = os.fork()
+if child == 0:
+    memory = mmap.mmap(os.open("m/holes", os.O_RDWR), 10 << 20)
+    assert memory[5000] == 0
+    for at in range(0, 1 << 20, 4096):
+        memory[at] = 1
+    os._exit(0)
+status = os.waitpid(child, 0)[1]
+assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS, status
+EOF
 	filled m/full 5000 "$(< bytes)"
 	clean
 }
@@ -149,5 +160,92 @@ test_freed_by_itself() {
 			3) umount m && mount_volume "$DISK1" m ;;
 		esac
 	done
+	clean
+}
+
+restore() { echo "$1" > /proc/sys/vm/dirty_writeback_centisecs; }
+
+# What is written counts as used before anything of it is on the disk: pointer blocks included, so that later steps need no more.
+test_reserved_at_once() {
+	defer restore "$(cat /proc/sys/vm/dirty_writeback_centisecs)"
+	echo 0 > /proc/sys/vm/dirty_writeback_centisecs
+	fresh -b 1024 -m 0
+	sync
+	python3 - <<'EOF'
+import mmap, os
+def free():
+    volume = os.statvfs("m")
+    assert volume.f_bfree == volume.f_bavail
+    return volume.f_bfree
+def takes(least, most, what):
+    """So many blocks at once, and not one more when it is durable."""
+    before = free()
+    what()
+    taken = before - free()
+    assert least <= taken <= most, (taken, least, most)
+    os.fsync(file)
+    assert before - free() <= taken, "more was taken than was set aside"
+    return before - free()
+file = os.open("m/f", os.O_CREAT | os.O_RDWR)
+os.fsync(file)
+# 1024 blocks, of them 756 behind a double indirect block: five pointer blocks.
+assert takes(1029, 1050, lambda: os.pwrite(file, bytes(1 << 20), 0)) == 1029
+assert takes(0, 0, lambda: os.pwrite(file, b"x" * 5000, 7000)) == 0
+os.ftruncate(file, 4 << 20)
+memory = mmap.mmap(file, 4 << 20)
+def touch():
+    memory[3 << 20] = 1
+assert takes(5, 8, touch) == 5
+before = free()
+os.pwrite(file, bytes(1 << 19), 2 << 20)
+assert free() <= before - 512
+os.ftruncate(file, 2 << 20)
+assert free() >= before, "a truncation gives back what nobody has written yet"
+EOF
+	clean
+}
+
+# exhausted USER GROUP [OTHER-GROUP]: such a user writes until there is no space; prints how much is left.
+exhausted() {
+	local options=(--reuid "$1" --regid "$2" --clear-groups)
+	[[ -z ${3:-} ]] || options=(--reuid "$1" --regid "$2" --groups "$3")
+	fails_with 'No space left' setpriv "${options[@]}" dd if=/dev/zero of=m/f bs=16k status=none
+	sync
+	stat -f -c %f m
+	rm m/f
+}
+
+# The blocks kept for the administrator: root has them, and the user and the group that an option or the superblock names.
+test_kept_blocks() {
+	local kept left user options
+	fresh -b 1024 -m 10
+	chmod 777 m
+	kept=$(dumpe2fs -h "$DISK1" 2> /dev/null | sed -n 's/^Reserved block count: *//p')
+	same "$(($(stat -f -c %f m) - kept))" "$(stat -f -c %a m)" "blocks for everybody"
+	while IFS='|' read -r options user; do
+		umount m
+		mount_volume "$DISK1" m "$options"
+		# shellcheck disable=SC2086
+		left=$(exhausted 65534 65534)
+		((left >= kept && left <= kept + 30)) || fail "$options: nobody left $left blocks, of which $kept are kept"
+		# shellcheck disable=SC2086
+		left=$(exhausted $user)
+		((left <= 30)) || fail "$options: $user left $left blocks"
+	done <<- 'END'
+		defaults|0 0
+		resuid=1000|1000 65534
+		resgid=2000|1000 2000
+		resgid=2000|1000 65534 2000
+		resuid=1000,resgid=2000|0 65534
+	END
+	umount m
+	tune2fs -u 3000 -g 4000 "$DISK1" > out
+	mount_volume "$DISK1" m
+	left=$(exhausted 3000 65534)
+	((left <= 30)) || fail "the user of the superblock left $left blocks"
+	left=$(exhausted 1000 4000)
+	((left <= 30)) || fail "the group of the superblock left $left blocks"
+	left=$(exhausted 1000 3000)
+	((left >= kept)) || fail "a stranger left $left blocks"
 	clean
 }

@@ -46,7 +46,7 @@ test_rename() {
 	mv m/a/inner m/b/inner
 	same 2:3 "$(stat -c %h m/a):$(stat -c %h m/b)" "links of the directories"
 	python3 - <<'EOF'
-import ctypes, errno
+import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
 def rename(old, new, flags):
     ctypes.set_errno(0)
@@ -63,6 +63,18 @@ assert rename("m/b", "m/x", 2) == 0
 assert rename("m/y", "m/moved", 4) == 0      # whiteout
 assert rename("m/b", "m/b/inner", 0) == errno.EINVAL
 assert rename("m/y", "m/b", 0) == errno.EISDIR
+# Directories change their places: "..", and with it the links of those above.
+os.makedirs("m/c/deep/below")
+os.makedirs("m/e/one")
+os.makedirs("m/e/two")
+assert rename("m/c/deep", "m/e/one", 2) == 0
+assert os.listdir("m/c/deep") == [] and os.listdir("m/e/one") == ["below"]
+assert rename("m/c/deep", "m/moved", 2) == 0  # a directory goes, a file comes
+assert rename("m/c/deep", "m/moved", 2) == 0
+assert rename("m/c", "m/c/deep", 2) == errno.EINVAL
+assert rename("m/c/deep", "m/c", 2) == errno.EINVAL
+for name, inside, links in ("m/c", "m/c/deep", 3), ("m/e", "m/e/one", 4):
+    assert os.stat(f"{inside}/..").st_ino == os.stat(name).st_ino and os.stat(name).st_nlink == links, name
 EOF
 	same 'character special file 0:0' "$(stat -c '%F %t:%T' m/y)" "a whiteout"
 	mkdir m/full
@@ -121,6 +133,58 @@ test_cut_short() {
 	sync -f m
 	same $((free - 4)) "$(stat -f -c %f m)" "free blocks"
 	clean
+}
+
+# O_TMPFILE: no name, and nothing left of it, unless it is given one; then it lasts like any other, also beyond a power cut.
+test_tmpfile() {
+	local free
+	fresh -b 1024
+	free=$(stat -f -c '%f %d' m)
+	python3 - <<'EOF'
+import errno, os, subprocess
+top = os.open("m", os.O_RDONLY)
+def tmpfile(flags=0):
+    return os.open("m", os.O_TMPFILE | os.O_RDWR | flags, 0o640)
+def enter(file, name):
+    os.link(f"/proc/self/fd/{file}", name, src_dir_fd=top, follow_symlinks=True)
+open_, named, closed, private = tmpfile(), tmpfile(), tmpfile(), tmpfile(os.O_EXCL)
+for file in open_, named, closed, private:
+    os.write(file, b"x" * 300000)
+    assert os.fstat(file).st_nlink == 0
+os.close(closed)
+os.sync()
+assert os.listdir("m") == ["lost+found"], os.listdir("m")
+enter(named, "m/named")
+enter(named, "m/again")
+try:
+    enter(private, "m/private")
+    raise AssertionError("a file made with O_EXCL got a name")
+except OSError as error:
+    assert error.errno == errno.ENOENT, error
+os.write(named, b"end")
+os.fsync(named)
+os.fsync(top)
+assert os.fstat(named).st_nlink == 2 and os.fstat(open_).st_nlink == 0
+# What the disk has of them now, one of them open.
+subprocess.run(["dd", f"if={os.environ['DISK1']}", "of=cut.img", "bs=4M", "iflag=direct", "conv=sparse", "status=none"], check=True)
+assert os.pread(open_, 300001, 0) == b"x" * 300000
+EOF
+	rm m/again
+	again
+	cmp m/named <(head -c 300000 /dev/zero | tr '\0' x; printf end)
+	rm m/named
+	same "$free" "$(stat -f -c '%f %d' m)" "free blocks and inodes in the end"
+	clean
+	e2fsck -fy cut.img > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	fsck_clean cut.img
+	modprobe loop
+	mkdir c
+	mount -t "$FSTYPE" -o loop cut.img c
+	same 'again lost+found named 2' "$(LC_ALL=C ls c | paste -s -d ' ') $(stat -c %h c/named)" "names and links after a power cut"
+	cmp c/named <(head -c 300000 /dev/zero | tr '\0' x; printf end)
+	rm c/named c/again
+	same "$free" "$(stat -f -c '%f %d' c)" "free blocks and inodes after a power cut"
+	umount c
 }
 
 # guest: limit=240
