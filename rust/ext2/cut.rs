@@ -30,34 +30,54 @@ struct Cut {
 /// is logged and left out.
 pub(super) fn take(inode: &Inode, range: Range<u32>) -> Result {
     let mut cuts = KVVec::new();
-    let pruned = {
-        let mut state = inode.data().map.write();
-        state.truncations = state.truncations.wrapping_add(1);
-        inode.data().runs.forget();
-        take_overlay(inode, &mut state, range.clone())?;
-        let range = u64::from(range.start)..u64::from(range.end);
-        Pruner {
-            inode,
-            range,
-            cuts: &mut cuts,
-        }
-        .root(&mut state)
-    };
+    let pruned = prune(inode, range, &mut cuts);
     if cuts.is_empty() {
         return pruned;
     }
     inode_write::store(inode)?;
+    let freed = give_back(inode, &cuts);
+    inode.add_sectors(assign::sectors(inode, freed).saturating_neg());
+    inode.mark_dirty();
+    pruned
+}
+
+/// The same for all blocks of an inode that is being deleted, has no block of attributes, and says so: it is stored as it
+/// stays, once.
+pub(super) fn take_all(inode: &Inode) -> Result {
+    let mut cuts = KVVec::new();
+    let pruned = prune(inode, 0..u32::MAX, &mut cuts);
+    if pruned.is_ok() {
+        let sectors = i64::try_from(inode.sectors()).unwrap_or(i64::MAX);
+        inode.add_sectors(sectors.saturating_neg());
+    }
+    if !cuts.is_empty() || !inode.data().attributes.is_fresh() {
+        inode_write::store(inode)?;
+    }
+    give_back(inode, &cuts);
+    pruned
+}
+
+/// Clears the pointers to `range` in memory, and adds to `cuts` what they led to.
+fn prune(inode: &Inode, range: Range<u32>, cuts: &mut KVVec<Cut>) -> Result {
+    let mut state = inode.data().map.write();
+    state.truncations = state.truncations.wrapping_add(1);
+    inode.data().runs.forget();
+    take_overlay(inode, &mut state, range.clone())?;
+    let range = u64::from(range.start)..u64::from(range.end);
+    Pruner { inode, range, cuts }.root(&mut state)
+}
+
+/// Gives back what was cut off, and tells how many blocks that were.
+fn give_back(inode: &Inode, cuts: &[Cut]) -> u32 {
     let mut giver = Giver {
         inode,
         left: inode.sb().data().disk.geometry.blocks_count(),
         freed: 0,
     };
     for cut in cuts {
-        giver.cut(&cut);
+        giver.cut(cut);
     }
-    inode.add_sectors(assign::sectors(inode, giver.freed).saturating_neg());
-    inode.mark_dirty();
-    pruned
+    giver.freed
 }
 
 /// Gives back space that was set aside for the file, or chosen, and not used. Its pages are gone, and nobody else has

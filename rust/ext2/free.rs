@@ -265,7 +265,7 @@ impl SuperBlock {
         buffer
             .change(|bytes| bitmap::give_back(bytes, bits))
             .map_err(|error| self.damaged(place, &error))?;
-        state.give_inode(inode.is_dir);
+        state.give_inode(disk.index, inode.is_dir);
         space::add(&volume.space.directories, -i64::from(inode.is_dir));
         Ok(())
     }

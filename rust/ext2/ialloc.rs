@@ -123,7 +123,8 @@ impl SuperBlock {
         let state = volume.space.group(group)?;
         let _windows = volume.space.lock(group)?;
         let buffer = self.inode_bitmap(group)?;
-        let Some(bit) = bitmap::next_clear(buffer.bytes(), geometry.inodes_per_group(), 0) else {
+        let (count, from) = (geometry.inodes_per_group(), state.first_inode());
+        let Some(bit) = bitmap::next_clear(buffer.bytes(), count, from) else {
             return Ok(None);
         };
         let ino = geometry.inode_number(group, bit);
@@ -138,7 +139,7 @@ impl SuperBlock {
         buffer
             .change(|bytes| bitmap::take(bytes, bits))
             .map_err(|error| self.damaged(place, &error))?;
-        state.take_inode(is_dir);
+        state.take_inode(bit, is_dir);
         space::add(&volume.space.directories, is_dir.into());
         Ok(Some(ino))
     }

@@ -229,18 +229,28 @@ fn delete(inode: &Inode) -> Result {
     let sb = inode.sb();
     let node: &Node = inode.data();
     let is_dir = Kind::from_mode(inode.mode()) == Some(Kind::Directory);
-    if has_blocks(inode) {
+    let ino = u32::try_from(inode.ino())?;
+    let listed = sb.data().orphans.older_than(ino).is_some();
+    let blocks = has_blocks(inode);
+    if blocks && !listed && node.attributes.attr_block() == 0 {
         mark_deleted(inode);
-        file::truncate(inode, 0)?;
         inode.set_size(0);
+        cut::take_all(inode)?;
+    } else {
+        if blocks {
+            mark_deleted(inode);
+            file::truncate(inode, 0)?;
+            inode.set_size(0);
+        }
+        super::attr_block::release(inode)?;
+        // What a mount is to finish stays on the list until its blocks are off it.
+        orphan::remove(inode)?;
+        if !node.attributes.is_fresh() {
+            mark_deleted(inode);
+            store(inode)?;
+        }
     }
-    super::attr_block::release(inode)?;
-    orphan::remove(inode)?;
-    if !node.attributes.is_fresh() {
-        mark_deleted(inode);
-        store(inode)?;
-    }
-    sb.free_inode_number(u32::try_from(inode.ino())?, is_dir);
+    sb.free_inode_number(ino, is_dir);
     Ok(())
 }
 

@@ -100,6 +100,8 @@ pub(super) struct Group {
     /// The bitmap of inodes.
     pub(super) inodes: Count,
     directories: Atomic<u32>,
+    /// No inode before this one, counted in the group, is free. Read and changed under the group's lock.
+    first_inode: Atomic<u32>,
     /// No row of free blocks is longer than this.
     longest: Atomic<u32>,
     /// The descriptor on disk is out of date.
@@ -112,6 +114,7 @@ impl Group {
             blocks: Count::new(desc.free_blocks.into()),
             inodes: Count::new(desc.free_inodes.into()),
             directories: Atomic::new(desc.used_dirs.into()),
+            first_inode: Atomic::new(0),
             longest: Atomic::new(u32::MAX),
             changed: Atomic::new(false),
         }
@@ -145,16 +148,24 @@ impl Group {
         self.mark_changed();
     }
 
-    /// Notes that an inode was taken.
-    pub(super) fn take_inode(&self, is_dir: bool) {
+    /// Where the search for a free inode begins, counted in the group.
+    pub(super) fn first_inode(&self) -> u32 {
+        self.first_inode.load(Relaxed)
+    }
+
+    /// Notes that inode `index`, the first that was free, was taken.
+    pub(super) fn take_inode(&self, index: u32, is_dir: bool) {
+        self.first_inode.store(index.saturating_add(1), Relaxed);
         self.inodes.take(1);
         let dirs = self.directories().saturating_add(is_dir.into());
         self.directories.store(dirs, Relaxed);
         self.mark_changed();
     }
 
-    /// Notes that an inode became free.
-    pub(super) fn give_inode(&self, is_dir: bool) {
+    /// Notes that inode `index` became free.
+    pub(super) fn give_inode(&self, index: u32, is_dir: bool) {
+        self.first_inode
+            .store(self.first_inode().min(index), Relaxed);
         self.inodes.give(1);
         let dirs = self.directories().saturating_sub(is_dir.into());
         self.directories.store(dirs, Relaxed);

@@ -39,6 +39,25 @@ fn from_bit(n: u32) -> u64 {
     u64::MAX.wrapping_shl(n % WORD)
 }
 
+/// How many of the whole words `words` come before the first of which a bit, after `flip`, is set: all if there is none.
+fn skip(bitmap: &[u8], words: Range<u32>, flip: u64) -> u32 {
+    let bytes = |index: u32| (index as usize).saturating_mul(size_of::<u64>());
+    let whole = bytes(words.start)..bytes(words.end).min(bitmap.len());
+    let mut found = bitmap
+        .get(whole)
+        .unwrap_or_default()
+        .chunks_exact(size_of::<u64>())
+        .map(|bytes| {
+            bytes
+                .first_chunk()
+                .map_or(0, |word| u64::from_le_bytes(*word))
+        });
+    let count = words.end.saturating_sub(words.start);
+    found
+        .position(|word| word ^ flip != 0)
+        .map_or(count, |at| at as u32)
+}
+
 /// The first bit at or behind `from` and before `len` that, after `flip`, is set.
 fn next(bitmap: &[u8], len: u32, from: u32, flip: u64) -> Option<u32> {
     if from >= len {
@@ -47,13 +66,19 @@ fn next(bitmap: &[u8], len: u32, from: u32, flip: u64) -> Option<u32> {
     let beyond = flip as u8;
     let mut index = from / WORD;
     let mut found = (word(bitmap, index, beyond) ^ flip) & from_bit(from);
-    let last = len.saturating_sub(1) / WORD;
-    while found == 0 {
+    if found == 0 {
+        // Behind the bitmap there is nothing to be found.
+        let words = u32::try_from(bitmap.len() / size_of::<u64>()).unwrap_or(u32::MAX);
+        let last = words.min(len.saturating_sub(1) / WORD);
         if index >= last {
             return None;
         }
         index = index.saturating_add(1);
+        index = index.saturating_add(skip(bitmap, index..last, flip));
         found = word(bitmap, index, beyond) ^ flip;
+        if found == 0 {
+            return None;
+        }
     }
     let bit = index
         .saturating_mul(WORD)
