@@ -82,9 +82,17 @@ bool rfs_mapping_dirty(struct address_space *mapping)
 	       mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
 }
 
-void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc)
+/* Gives a bio that was made without one its device, and associates it with a control group once. */
+void rfs_bio_set_dev_wbc(struct bio *bio, struct block_device *bdev, struct writeback_control *wbc)
 {
-	wbc_init_bio(wbc, bio);
+	bio->bi_bdev = bdev;
+#ifdef CONFIG_CGROUP_WRITEBACK
+	if (wbc->wb) {
+		wbc_init_bio(wbc, bio);
+		return;
+	}
+#endif
+	bio_associate_blkg(bio);
 }
 
 void rfs_bio_fail(struct bio *bio)

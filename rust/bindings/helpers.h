@@ -48,7 +48,7 @@ struct folio *rfs_readahead_folio(struct readahead_control *rac);
 /* Bios. */
 typedef void (*rfs_folio_fn)(struct folio *folio, size_t offset, size_t len, void *context);
 void rfs_bio_for_each_folio(struct bio *bio, rfs_folio_fn fn, void *context);
-void rfs_bio_init_wbc(struct bio *bio, struct writeback_control *wbc);
+void rfs_bio_set_dev_wbc(struct bio *bio, struct block_device *bdev, struct writeback_control *wbc);
 void rfs_bio_join_cgroup(struct bio *bio, struct bio *of);
 void rfs_bio_fail(struct bio *bio);
 blk_opf_t rfs_wbc_to_write_flags(struct writeback_control *wbc);

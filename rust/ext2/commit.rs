@@ -209,7 +209,7 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
             }
         }
     }
-    plugged(|| {
+    plugged(|_| {
         inode.sb().write_buffers(&prepared.made);
         inode.sb().write_buffers(&own);
     });

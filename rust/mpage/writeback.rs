@@ -17,7 +17,7 @@ use crate::vfs::{
     sync::NoFsScope,
     ticket::Ticket,
     trace::Direction,
-    writeback::{plugged, Writeback},
+    writeback::{plugged, Plug, Writeback},
 };
 use core::ops::Range;
 use kernel::{prelude::*, sync::Arc};
@@ -38,9 +38,10 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
     let _nofs = NoFsScope::new();
     let ticket = Ticket::new()?;
     let size = inode.size();
-    plugged(|| {
+    plugged(|plug| {
         let mut writer = Writer {
             inode,
+            plug,
             size,
             planner: Planner::new(inode.block_bits(), size, 0..size, LIMITS),
             rest: RunQueue::new(),
@@ -72,8 +73,9 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
 }
 
 /// One pass over a file.
-struct Writer<'a, T> {
+struct Writer<'a, 'p, T> {
     inode: &'a Inode<T>,
+    plug: &'a mut Plug<'p>,
     /// The file's size when the pass began, in bytes.
     size: u64,
     planner: Planner,
@@ -111,7 +113,7 @@ struct Pieces {
     counted: bool,
 }
 
-impl<T: WriteMap> Writer<'_, T> {
+impl<T: WriteMap> Writer<'_, '_, T> {
     /// Writes one folio, which is locked and no longer dirty.
     fn folio(&mut self, pass: &mut Writeback<'_, T>, folio: LockedFolio<'_>) -> Result {
         let bits = self.inode.block_bits();
@@ -194,6 +196,7 @@ impl<T: WriteMap> Writer<'_, T> {
         pieces: &mut Pieces,
         whole: bool,
     ) -> Result {
+        pass.account(folio, bytes.end.saturating_sub(bytes.start));
         self.planner.range(
             folio.pos().saturating_add(bytes.start),
             bytes.end.saturating_sub(bytes.start),
@@ -269,7 +272,7 @@ impl<T: WriteMap> Writer<'_, T> {
         expected: u64,
     ) -> bool {
         if let Some(open) = &mut self.open {
-            if open.append_dirty(pass, folio, range.clone()) {
+            if open.append(folio, range.clone()) {
                 self.tell(folio, &range, sector);
                 return true;
             }
@@ -282,11 +285,12 @@ impl<T: WriteMap> Writer<'_, T> {
             true => FEW_SEGMENTS,
             false => segments_for(expected),
         };
+        if self.scattered {
+            self.plug.separate(self.rest.runs().len());
+        }
         let mut open = OpenBio::write(pass, sector, segments);
-        self.renew_ticket();
-        open.hold(&self.ticket);
         // An empty bio has room for one piece.
-        let _ = open.append_dirty(pass, folio, range.clone());
+        let _ = open.append(folio, range.clone());
         self.open = Some(open);
         self.tell(folio, &range, sector);
         first
@@ -308,6 +312,12 @@ impl<T: WriteMap> Writer<'_, T> {
     fn tell(&mut self, folio: &LockedFolio<'_>, piece: &Range<u64>, sector: u64) {
         if !self.fresh {
             return;
+        }
+        if !self.open.as_ref().is_some_and(OpenBio::has_ticket) {
+            self.renew_ticket();
+            if let Some(open) = &mut self.open {
+                open.hold(&self.ticket);
+            }
         }
         let bits = self.inode.block_bits();
         let first = folio.pos().saturating_add(piece.start) >> bits;

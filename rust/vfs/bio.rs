@@ -18,7 +18,7 @@ use super::{
     FileSystem,
 };
 use crate::bindings::{self, trace};
-use core::ops::Range;
+use core::{ops::Range, ptr};
 use kernel::{error::to_result, prelude::*, sync::Arc, types::ForeignOwnable};
 
 /// The most segments of one bio.
@@ -57,19 +57,26 @@ impl OpenBio {
         let inode = pass.inode();
         // SAFETY: The pass's control is ours.
         let flags = unsafe { bindings::rfs_wbc_to_write_flags(pass.control()) };
-        let bio = Self::open(
-            inode.sb(),
+        // Without a device: the bio would be associated with the task's control group, and then with that of the pass.
+        let bio = Self::open_on(
+            ptr::null_mut(),
             sector,
             segments,
             bindings::req_op_REQ_OP_WRITE | flags,
             end_write,
         );
-        // SAFETY: The bio is ours; the inode is live and the pass's control is ours.
+        // SAFETY: The bio is ours; the inode is live, its device open, and the pass's control is ours.
         unsafe {
             (*bio.raw).bi_write_hint = (*inode.as_raw()).i_write_hint;
-            bindings::rfs_bio_init_wbc(bio.raw, pass.control());
+            bindings::rfs_bio_set_dev_wbc(bio.raw, inode.sb().device(), pass.control());
         }
         bio
+    }
+
+    /// Whether the bio holds a ticket.
+    pub(crate) fn has_ticket(&self) -> bool {
+        // SAFETY: The bio is ours.
+        unsafe { !(*self.raw).bi_private.is_null() }
     }
 
     /// Lets the bio hold `ticket` until it ends. Once for each bio.
@@ -86,12 +93,23 @@ impl OpenBio {
         op: u32,
         end: unsafe extern "C" fn(*mut bindings::bio),
     ) -> Self {
+        Self::open_on(sb.device(), sector, segments, op, end)
+    }
+
+    /// `device` is open, or null.
+    fn open_on(
+        device: *mut bindings::block_device,
+        sector: u64,
+        segments: u32,
+        op: u32,
+        end: unsafe extern "C" fn(*mut bindings::bio),
+    ) -> Self {
         let segments = segments.clamp(1, MAX_SEGMENTS) as u16;
-        // SAFETY: The super block's device is open. `fs_bio_set` is the kernel's own pool, from which an allocation
+        // SAFETY: The device is open, or null and set later. `fs_bio_set` is the kernel's own pool, from which an allocation
         // that may sleep does not fail.
         let raw = unsafe {
             bindings::bio_alloc_bioset(
-                sb.device(),
+                device,
                 segments,
                 op,
                 bindings::GFP_NOFS,
@@ -116,9 +134,9 @@ impl OpenBio {
         self.folios
     }
 
-    /// Appends `range` (bytes) of a folio that is locked for reading. `false` if the bio has no room.
+    /// Appends `range` (bytes) of a folio that is locked for reading, or under writeback. `false` if the bio has no room.
     ///
-    /// The folio is unlocked by its last piece: either this is its only one (it has no record of its blocks), or the
+    /// The folio is unlocked, or its writeback ends, by its last piece: either this is its only one (it has no record of its blocks), or the
     /// piece has been counted there.
     #[must_use]
     #[inline]
@@ -135,24 +153,6 @@ impl OpenBio {
             added = unsafe { bindings::bio_add_folio(self.raw, folio.as_raw(), len, offset) };
         }
         self.folios = self.folios.saturating_add(u32::from(added));
-        added
-    }
-
-    /// Appends `range` (bytes) of a folio under writeback. `false` if the bio has no room. The folio's writeback ends
-    /// with its last piece, as for [`append`](Self::append).
-    #[must_use]
-    pub(crate) fn append_dirty<T: FileSystem>(
-        &mut self,
-        pass: &mut Writeback<'_, T>,
-        folio: &LockedFolio<'_>,
-        range: Range<u64>,
-    ) -> bool {
-        let len = range.end.saturating_sub(range.start) as usize;
-        let added = self.append(folio, range);
-        if added {
-            // SAFETY: The pass's control is ours, and the folio is alive.
-            unsafe { bindings::wbc_account_cgroup_owner(pass.control(), folio.as_raw(), len) };
-        }
         added
     }
 

@@ -71,29 +71,67 @@ impl<'a, T: FileSystem> Writeback<'a, T> {
         to_result(self.error)
     }
 
+    /// Counts `bytes` of a folio as written in the pass: the kernel finds out from that which control group writes most.
+    pub(crate) fn account(&mut self, folio: &LockedFolio<'_>, bytes: u64) {
+        // SAFETY: The pass's control is ours, and the folio is alive.
+        unsafe {
+            bindings::wbc_account_cgroup_owner(self.control, folio.as_raw(), bytes as usize);
+        }
+    }
+
     pub(super) fn control(&mut self) -> *mut bindings::writeback_control {
         self.control
     }
 }
 
+/// As many bios that do not merge are held back at most. The kernel lets 16 writes of a device go on at a time by default
+/// (`RWB_DEF_DEPTH` in `block/blk-wbt.c`): who holds so many back, and wants another, would sleep, and have those sent by
+/// another thread.
+const SEPARATE: u16 = 16;
+
 /// Holds bios of this task back until it ends or sleeps, so that the block layer can merge them.
 pub(crate) struct Plug<'a> {
     raw: Pin<&'a mut bindings::blk_plug>,
+    /// Bios that do not merge since it was started.
+    separate: u16,
 }
 
 /// Calls `work` with the task's bios held back meanwhile.
-pub(crate) fn plugged<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn plugged<R>(work: impl FnOnce(&mut Plug<'_>) -> R) -> R {
     let mut raw = bindings::blk_plug::default();
     // SAFETY: The plug lives on this stack frame, is started here and finished in `Plug::drop`, before it moves.
-    let plug = unsafe {
+    let mut plug = unsafe {
         bindings::blk_start_plug(&mut raw);
         Plug {
             raw: Pin::new_unchecked(&mut raw),
+            separate: 0,
         }
     };
-    let result = work();
+    let result = work(&mut plug);
     drop(plug);
     result
+}
+
+impl Plug<'_> {
+    /// Another bio comes which is not adjacent to the one before, and so do `more` after it. Requests for several are
+    /// allocated at once, which costs less, and those that are held back go when they are many.
+    pub(crate) fn separate(&mut self, more: usize) {
+        // SAFETY: The plug was started in `plugged`, and stays where it is. Both calls do nothing if a caller of ours has
+        // a plug of its own.
+        unsafe {
+            let raw = self.raw.as_mut().get_unchecked_mut();
+            if self.separate >= SEPARATE {
+                bindings::blk_finish_plug(raw);
+                bindings::blk_start_plug(raw);
+                self.separate = 0;
+            }
+            if self.separate == 0 {
+                // What `blk_start_plug_nr_ios` does, which is not exported.
+                raw.nr_ios = u16::try_from(more).map_or(SEPARATE, |more| more.clamp(1, SEPARATE));
+            }
+        }
+        self.separate = self.separate.saturating_add(1);
+    }
 }
 
 impl Drop for Plug<'_> {
