@@ -76,6 +76,11 @@ void rfs_filemap_invalidate_unlock(struct address_space *mapping)
 	filemap_invalidate_unlock(mapping);
 }
 
+bool rfs_mapping_under_writeback(struct address_space *mapping)
+{
+	return mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
 bool rfs_mapping_dirty(struct address_space *mapping)
 {
 	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
@@ -332,6 +337,12 @@ void rfs_bio_add_buffer(struct bio *bio, struct buffer_head *bh)
 void rfs_write_buffer(struct buffer_head *bh)
 {
 	write_dirty_buffer(bh, REQ_SYNC);
+}
+
+/* For a block that somebody waits for: as a journal's blocks it does not queue behind what the flusher writes. */
+void rfs_write_buffer_now(struct buffer_head *bh)
+{
+	write_dirty_buffer(bh, REQ_SYNC | REQ_META | REQ_IDLE);
 }
 
 bool rfs_current_is_user(uid_t uid)

@@ -42,6 +42,7 @@ struct folio *rfs_write_begin_folio(struct address_space *mapping, loff_t pos, s
 void rfs_filemap_invalidate_lock(struct address_space *mapping);
 void rfs_filemap_invalidate_unlock(struct address_space *mapping);
 bool rfs_mapping_dirty(struct address_space *mapping);
+bool rfs_mapping_under_writeback(struct address_space *mapping);
 
 struct folio *rfs_readahead_folio(struct readahead_control *rac);
 
@@ -81,6 +82,7 @@ bool rfs_lock_dirty_buffer(struct buffer_head *bh);
 void rfs_end_buffer_write(struct buffer_head *bh, bool ok);
 void rfs_bio_add_buffer(struct bio *bio, struct buffer_head *bh);
 void rfs_write_buffer(struct buffer_head *bh);
+void rfs_write_buffer_now(struct buffer_head *bh);
 
 /* The current task. */
 bool rfs_current_is_user(uid_t uid);

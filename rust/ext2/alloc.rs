@@ -256,7 +256,7 @@ impl SuperBlock {
             len: bits.end.saturating_sub(bits.start),
         };
         state.take_blocks(run.len);
-        let room = bitmap::clear_run(buffer.bytes(), len, bits.end, policy::LAST_WINDOW);
+        let room = |most| bitmap::clear_run(buffer.bytes(), len, bits.end, most);
         windows.note(group, room, want.owner, &bits);
         self.trace_alloc(&trace::Chosen {
             ino: want.owner,

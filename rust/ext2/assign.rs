@@ -6,6 +6,7 @@
 use super::{
     alloc::{Budget, Request},
     direct,
+    few::Few,
     map::{self, Walk},
     ondisk::path,
     overlay::Found,
@@ -191,7 +192,7 @@ fn submit(
 
 /// What a call has set aside: pieces of a file, in ascending order.
 struct Pieces {
-    before: KVec<Range<u32>>,
+    before: Few<Range<u32>>,
     /// The last one, which ends where the search goes on.
     last: Range<u32>,
 }
@@ -200,7 +201,7 @@ impl Pieces {
     /// Goes on at `block`; what comes before belongs to others.
     fn skip_to(&mut self, block: u32) -> Result {
         if !self.last.is_empty() {
-            self.before.push(self.last.clone(), GFP_KERNEL)?;
+            self.before.push(self.last.clone())?;
         }
         self.last = block..block;
         Ok(())
@@ -210,15 +211,15 @@ impl Pieces {
 /// Sets space aside for the holes in `range`, for all of them or for none. `ENOSPC`, `EIO`, `ENOMEM`.
 pub(super) fn reserve(inode: &Inode, state: &mut MapState, range: Range<u32>) -> Result {
     let mut own = Pieces {
-        before: KVec::new(),
+        before: Few::new(),
         last: range.start..range.start,
     };
     let reserved = reserve_holes(inode, state, range.end, &mut own);
     if reserved.is_err() {
         // A large request that fails must not keep what others could use.
         state.overlay.take(own.last, |_| {})?;
-        for piece in own.before {
-            state.overlay.take(piece, |_| {})?;
+        for piece in own.before.iter() {
+            state.overlay.take(piece.clone(), |_| {})?;
         }
         super::commit::settle(inode, state);
     }

@@ -11,7 +11,9 @@
 //! A crash at any moment leaves a block either unreachable or with its contents.
 
 use super::{
-    assign, inode_write,
+    assign,
+    few::Few,
+    inode_write,
     links::{write_pointers, Builder, Link, Node},
     map::read_metadata,
     state::{MapState, State},
@@ -113,15 +115,28 @@ pub(super) fn wait(inode: &Inode) {
 
 /// A commit between its halves.
 pub(super) struct Prepared {
-    pub(super) links: KVVec<Link>,
+    pub(super) links: Few<Link>,
     /// The pointer blocks made.
-    pub(super) made: KVVec<Buffer>,
+    made: Option<KVVec<Buffer>>,
     /// How many of these came out of what is set aside for the file.
     pub(super) from_reserved: u64,
     /// The file blocks that become reachable.
-    pub(super) extents: KVVec<Range<u32>>,
+    pub(super) extents: Few<Range<u32>>,
     /// [`MapState::truncations`] and [`MapState::commits`] when the preparation was made.
     version: (u64, u64),
+}
+
+impl Prepared {
+    /// The pointer blocks made.
+    pub(super) fn made(&self) -> &[Buffer] {
+        self.made.as_deref().unwrap_or_default()
+    }
+
+    /// Notes a pointer block that was made. Fails with `ENOMEM`.
+    pub(super) fn add_made(&mut self, buffer: Buffer) -> Result {
+        let made = self.made.get_or_insert_with(KVVec::new);
+        Ok(made.push(buffer, GFP_KERNEL)?)
+    }
 }
 
 /// The first half: everything but the pointers that make it reachable. `None` if there is nothing to do.
@@ -129,10 +144,10 @@ pub(super) fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     let mut state = inode.data().map.write();
     drop_failed(inode, &mut state)?;
     let mut prepared = Prepared {
-        links: KVVec::new(),
-        made: KVVec::new(),
+        links: Few::new(),
+        made: None,
         from_reserved: 0,
-        extents: KVVec::new(),
+        extents: Few::new(),
         version: (state.truncations, state.commits),
     };
     let built =
@@ -186,13 +201,16 @@ fn build(inode: &Inode, state: &mut MapState, prepared: &mut Prepared) -> Result
             prepared,
         };
         builder.link(range.clone(), disk)?;
-        prepared.extents.push(range, GFP_KERNEL)?;
+        prepared.extents.push(range)?;
     }
     Ok(())
 }
 
 /// Writes what is new and lives in buffers: the pointer blocks, and the own blocks of a directory or symlink.
 fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
+    if inode.is_regular() && prepared.made().is_empty() {
+        return Ok(());
+    }
     let mut own = KVVec::new();
     if !inode.is_regular() {
         for range in prepared.extents.iter() {
@@ -210,10 +228,10 @@ fn write_new(inode: &Inode, state: &MapState, prepared: &Prepared) -> Result {
         }
     }
     plugged(|_| {
-        inode.sb().write_buffers(&prepared.made);
+        inode.sb().write_buffers(prepared.made());
         inode.sb().write_buffers(&own);
     });
-    prepared.made.iter().try_for_each(Buffer::wait)?;
+    prepared.made().iter().try_for_each(Buffer::wait)?;
     own.iter().try_for_each(Buffer::wait)
 }
 
@@ -245,12 +263,12 @@ pub(super) fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
             }
         }
     }
-    let made = u32::try_from(prepared.made.len()).unwrap_or(u32::MAX);
+    let made = u32::try_from(prepared.made().len()).unwrap_or(u32::MAX);
     inode.add_sectors(assign::sectors(inode, made));
     settle(inode, &mut state);
     inode.trace_commit(
         prepared.extents.len(),
-        prepared.made.len(),
+        prepared.made().len(),
         prepared.links.len(),
     );
     // Whoever finds the pointers finds the inode dirty.
@@ -272,7 +290,7 @@ pub(super) fn settle(inode: &Inode, state: &mut MapState) {
 /// Gives back the pointer blocks of a commit that does not happen, and sets the space aside again.
 pub(super) fn give_up(inode: &Inode, prepared: &Prepared) {
     let mut state = inode.data().map.write();
-    for buffer in prepared.made.iter() {
+    for buffer in prepared.made() {
         let block = u32::try_from(buffer.block()).unwrap_or(0);
         buffer.clone().forget();
         inode.sb().return_run(block, 1);

@@ -110,7 +110,7 @@ impl Builder<'_> {
     /// The pointer block made for this commit that has this number.
     fn made(&self, block: u32) -> Option<Buffer> {
         self.prepared
-            .made
+            .made()
             .iter()
             .rev()
             .find(|buffer| buffer.block() == u64::from(block))
@@ -122,7 +122,7 @@ impl Builder<'_> {
         let sb = self.inode.sb();
         let last = self
             .prepared
-            .made
+            .made()
             .last()
             .map_or(self.state.last_block.into(), Buffer::block);
         let from = if self.state.reserved > 0 {
@@ -142,7 +142,7 @@ impl Builder<'_> {
             self.prepared.from_reserved = self.prepared.from_reserved.saturating_add(1);
         }
         let recorded = sb.new_buffer(run.start.into()).and_then(|buffer| {
-            self.prepared.made.push(buffer.clone(), GFP_KERNEL)?;
+            self.prepared.add_made(buffer.clone())?;
             Ok(buffer)
         });
         let buffer = recorded.inspect_err(|_| sb.return_run(run.start, 1))?;
@@ -163,7 +163,7 @@ impl Builder<'_> {
                 buffer.change(|bytes| write_pointers(bytes, &link));
                 Ok(())
             }
-            _ => Ok(self.prepared.links.push(link, GFP_KERNEL)?),
+            _ => self.prepared.links.push(link),
         }
     }
 }

@@ -43,6 +43,7 @@ mod cut;
 mod dir;
 mod dir_write;
 mod direct;
+mod few;
 mod file;
 mod flags;
 mod free;

@@ -63,15 +63,21 @@ impl Words {
             })
     }
 
-    fn set(&self, range: Range<u32>) {
-        // Most ranges lie in one word.
+    /// The word in which all of `range` lies, as most ranges do, and the mask of its bits.
+    #[inline]
+    fn one(&self, range: &Range<u32>) -> Option<(&Atomic<u64>, u64)> {
         let last = range.end.wrapping_sub(1);
-        if range.start < range.end && range.start / 64 == last / 64 {
-            let mask = (u64::MAX >> (!last & 63)) & (u64::MAX << (range.start & 63));
-            if let Some(word) = self.words().get((range.start / 64) as usize) {
-                update(word, |old| old | mask);
-            }
-            return;
+        if range.start >= range.end || range.start / 64 != last / 64 {
+            return None;
+        }
+        let mask = (u64::MAX >> (!last & 63)) & (u64::MAX << (range.start & 63));
+        let word = self.words().get((range.start / 64) as usize)?;
+        Some((word, mask))
+    }
+
+    fn set(&self, range: Range<u32>) {
+        if let Some((word, mask)) = self.one(&range) {
+            return update(word, |old| old | mask);
         }
         self.each(range, |word, mask| {
             update(word, |old| old | mask);
@@ -80,6 +86,16 @@ impl Words {
     }
 
     fn clear(&self, range: Range<u32>) {
+        if range.start >= range.end {
+            return;
+        }
+        if let Some((word, mask)) = self.one(&range) {
+            // What is clear already needs no change.
+            if word.load(ordering::Relaxed) & mask != 0 {
+                update(word, |old| old & !mask);
+            }
+            return;
+        }
         self.each(range, |word, mask| {
             update(word, |old| old & !mask);
             true

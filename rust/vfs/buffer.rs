@@ -175,6 +175,12 @@ impl Buffer {
         unsafe { bindings::rfs_write_buffer(self.raw.as_ptr()) };
     }
 
+    /// The same for a block that the caller is about to wait for: it does not queue behind what the flusher writes.
+    pub(crate) fn write_now(&self) {
+        // SAFETY: "Referenced buffer".
+        unsafe { bindings::rfs_write_buffer_now(self.raw.as_ptr()) };
+    }
+
     /// Waits for I/O on the block. Fails with `EIO` if its last write failed.
     pub(crate) fn wait(&self) -> Result {
         // SAFETY: "Referenced buffer".
@@ -191,7 +197,7 @@ impl Buffer {
 
     /// Writes the block if it is dirty, and waits. Fails with `EIO`.
     pub(crate) fn write(&self) -> Result {
-        self.write_start();
+        self.write_now();
         self.wait()
     }
 

@@ -110,8 +110,20 @@ pub(crate) struct SyncRange<'a, T: FileSystem> {
 impl<T: FileSystem> SyncRange<'_, T> {
     /// Writes the dirty pages and waits. An error is one that was not told to this open file before.
     pub(crate) fn write_and_wait(&self) -> Result {
-        // SAFETY: The file is that of the call.
-        to_result(unsafe { bindings::file_write_and_wait_range(self.file, self.start, self.end) })
+        // SAFETY: The file is that of the call, and its pages are those of the inode.
+        unsafe {
+            let mapping = (*self.inode.as_raw()).i_mapping;
+            let sent = to_result(bindings::filemap_fdatawrite_range(
+                mapping, self.start, self.end,
+            ));
+            // To look for pages on their way costs more than to know that there are none.
+            if bindings::rfs_mapping_under_writeback(mapping) && sent != Err(EIO) {
+                bindings::filemap_fdatawait_range_keep_errors(mapping, self.start, self.end);
+            }
+            sent.and(to_result(bindings::file_check_and_advance_wb_err(
+                self.file,
+            )))
+        }
     }
 
     /// Whether the inode has to be written too: it has changed in a way that was asked for.

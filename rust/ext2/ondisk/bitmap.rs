@@ -137,6 +137,10 @@ pub fn find_run(bitmap: &[u8], len: u32, goal: u32, want: u32) -> Option<Range<u
     if want == 0 {
         return None;
     }
+    // Who adds to a file block by block asks for one, and it is mostly free.
+    if want == 1 && goal < len && !is_set(bitmap, goal) {
+        return Some(goal..goal.saturating_add(1));
+    }
     let behind = longest_run(bitmap, goal..len, want);
     if run_len(&behind) >= want {
         return behind;
@@ -179,7 +183,10 @@ fn longest_run(bitmap: &[u8], inside: Range<u32>, want: u32) -> Option<Range<u32
 ///
 /// [`Corruption::AlreadyInUse`], with nothing changed, if one is set or behind the bitmap's end.
 pub fn take(bitmap: &mut [u8], range: Range<u32>) -> Result {
-    let set = next(bitmap, range.end, range.start, 0);
+    let set = match range.end.wrapping_sub(range.start) {
+        1 => is_set(bitmap, range.start).then_some(range.start),
+        _ => next(bitmap, range.end, range.start, 0),
+    };
     if let Some(bit) = set.or(beyond_end(bitmap, &range)) {
         return Err(Corruption::AlreadyInUse { bit }.into());
     }

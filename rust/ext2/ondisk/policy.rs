@@ -97,6 +97,9 @@ fn find_outside(
     avoid: &Avoid,
 ) -> Option<Range<u32>> {
     let goal = if goal < len { goal } else { 0 };
+    if want == 1 && goal < len && !bitmap::is_set(bitmap, goal) && avoid.end_of(goal).is_none() {
+        return Some(goal..goal.saturating_add(1));
+    }
     let behind = longest_outside(bitmap, goal..len, want, avoid);
     if behind.as_ref().map_or(0, run_len) >= want {
         return behind;
@@ -225,19 +228,20 @@ impl Windows {
         avoid
     }
 
-    /// Notes that `owner` was given `taken` in a `group`, behind which `room` bits are clear. A file
+    /// Notes that `owner` was given `taken` in a `group`. `room` tells how many bits behind it are
+    /// clear, of as many as are of interest. A file
     /// that continues where it ended gets a window, twice as long each time, as far as nobody else
     /// is in the way.
-    pub fn note(&mut self, group: u32, room: u32, owner: u64, taken: &Range<u32>) {
+    pub fn note(
+        &mut self,
+        group: u32,
+        room: impl FnOnce(u32) -> u32,
+        owner: u64,
+        taken: &Range<u32>,
+    ) {
         if owner == 0 {
             return;
         }
-        let others = self.avoid(group, owner);
-        let free = match (others.end_of(taken.end), others.next_after(taken.end)) {
-            (Some(_), _) => 0,
-            (None, Some(start)) => room.min(start.saturating_sub(taken.end)),
-            (None, None) => room,
-        };
         self.clock = self.clock.wrapping_add(1);
         let used = self.clock;
         let known = |slot: &Window| slot.owner == owner && slot.group == group;
@@ -245,7 +249,7 @@ impl Windows {
             Some(index) => index,
             None => self.least_used(),
         };
-        let Some(slot) = self.slots.get_mut(index) else {
+        let Some(slot) = self.slots.get(index) else {
             return;
         };
         let continues = known(slot) && slot.bits.start == taken.start;
@@ -255,12 +259,38 @@ impl Windows {
                 .clamp(FIRST_WINDOW, LAST_WINDOW),
             false => 0,
         };
-        *slot = Window {
-            owner,
-            group,
-            bits: taken.end..taken.end.saturating_add(size.min(free)),
-            used,
-        };
+        let bits = taken.end
+            ..taken
+                .end
+                .saturating_add(self.free(group, owner, taken.end, size, room));
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Window {
+                owner,
+                group,
+                bits,
+                used,
+            };
+        }
+    }
+
+    /// How many of the `size` bits from `start` on are clear, and kept for nobody but `owner`.
+    fn free(
+        &self,
+        group: u32,
+        owner: u64,
+        start: u32,
+        size: u32,
+        room: impl FnOnce(u32) -> u32,
+    ) -> u32 {
+        if size == 0 {
+            return 0;
+        }
+        let others = self.avoid(group, owner);
+        match (others.end_of(start), others.next_after(start)) {
+            (Some(_), _) => 0,
+            (None, Some(next)) => room(size.min(next.saturating_sub(start))).min(size),
+            (None, None) => room(size).min(size),
+        }
     }
 
     fn least_used(&self) -> usize {

@@ -81,7 +81,7 @@ proptest! {
     ) {
         let mut windows = Windows::new();
         for (owner, start, len) in growth {
-            windows.note(0, 64, owner, &(start..(start + len).min(BITS)));
+            windows.note(0, |_| 64, owner, &(start..(start + len).min(BITS)));
         }
         let avoid = windows.avoid(0, 1);
         let choice = choose(&bitmap, BITS, &wish(goal, want), &avoid);
@@ -117,7 +117,7 @@ fn a_file_that_grows_in_steps_keeps_the_others_away() {
             runs[file] += usize::from(run.start != *end);
             bitmap::take(&mut bitmap, run.clone()).expect("chosen bits are clear");
             let room = bitmap::clear_run(&bitmap, BITS, run.end, BITS);
-            windows.note(0, room, owner, &run);
+            windows.note(0, |_| room, owner, &run);
             *end = run.end;
         }
         // The second file begins where the first one grows to.
@@ -132,8 +132,8 @@ fn a_file_that_grows_in_steps_keeps_the_others_away() {
 #[test]
 fn a_window_is_kept_from_other_files_of_its_group() {
     let mut windows = Windows::new();
-    windows.note(3, BITS, 7, &(0..4));
-    windows.note(3, BITS, 7, &(4..8));
+    windows.note(3, |_| BITS, 7, &(0..4));
+    windows.note(3, |_| BITS, 7, &(4..8));
     assert!(!windows.avoid(3, 8).is_empty());
     assert!(windows.avoid(3, 7).is_empty());
     assert!(windows.avoid(4, 8).is_empty());
@@ -142,7 +142,7 @@ fn a_window_is_kept_from_other_files_of_its_group() {
 #[test]
 fn a_single_step_keeps_nothing() {
     let mut windows = Windows::new();
-    windows.note(0, BITS, 7, &(0..4));
+    windows.note(0, |_| BITS, 7, &(0..4));
     assert!(windows.avoid(0, 8).is_empty());
 }
 
