@@ -46,10 +46,7 @@ posix() {
 }
 test_posix_4k_blocks() { posix 4096; }
 
-# guest: full=1 limit=400
-test_posix_1k_blocks() { posix 1024; }
-
-# guest: full=1 limit=3000
+# As many names as a file may have, in one directory.
 test_posix_link_count_max() {
 	volumes 4096
 	passes false link_count_max
@@ -79,3 +76,6 @@ os.link("m/file", "m/more")
 END
 	clean
 }
+
+# guest: full=1
+test_posix_1k_blocks() { posix 1024; }
