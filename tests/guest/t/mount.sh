@@ -103,3 +103,84 @@ test_read_write() {
 		fails_with "Read-only" touch m/file
 	fi
 }
+
+# header FIELD: what the superblock on the disk says, past all caches.
+header() {
+	dd if="${2:-$DISK1}" of=header.img iflag=direct bs=4096 count=32 status=none
+	dumpe2fs -h header.img 2> /dev/null | sed -nE "s/^$1: +//p"
+}
+
+# state EXPECTED-STATE EXPECTED-COUNT WHEN
+state() { same "$1, $2" "$(header 'Filesystem state'), $(header 'Mount count')" "state and number of mounts $3"; }
+
+# The superblock says that the volume is in use, and how often it was, from before the first change until after the last.
+test_state() {
+	local before
+	make_volume "$DISK1" -b 1024
+	state clean 0 "of a new volume"
+	same n/a "$(header 'Last mount time')" "the last mount of a new volume"
+	head -c 64k "$DISK1" > before
+	mount_volume "$DISK1" m ro
+	cmp -n 65536 before "$DISK1" || fail "a read-only mount changed the volume"
+	umount m
+	cmp -n 65536 before "$DISK1" || fail "the end of a read-only mount changed the volume"
+	mount_volume "$DISK1" m
+	state 'not clean' 1 "while it is written"
+	[[ $(header 'Last mount time') == *"$(date +%Y)" ]] || fail "the time of the mount is $(header 'Last mount time')"
+	head -c 1M /dev/urandom > m/f
+	sync
+	state 'not clean' 1 "after sync"
+	fsfreeze -f m
+	state clean 1 "while it is frozen"
+	fsfreeze -u m
+	state 'not clean' 1 "thawed"
+	mount -o remount,ro m
+	state clean 1 "read-only"
+	mount -o remount,rw m
+	state 'not clean' 2 "writable again"
+	dd if="$DISK1" of=image bs=4M iflag=direct conv=sparse status=none
+	rm m/f
+	before=$(stat -f -c '%f %d' m)
+	umount m
+	state clean 2 "in the end"
+	same "$before" "$(header 'Free blocks') $(header 'Free inodes')" "free blocks and inodes"
+	fsck_clean "$DISK1"
+	# As the power cut would have left it: in use, and that stays so until e2fsck has looked at it.
+	modprobe loop
+	mount_volume image c loop
+	logged 'not cleanly unmounted.*e2fsck' > logged.out || fail "the log does not ask for e2fsck"
+	umount c
+	same 'not clean, 3' "$(header 'Filesystem state' image), $(header 'Mount count' image)" "the state after an unclean end and a mount"
+	e2fsck -p image > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	same 'clean, 0' "$(header 'Filesystem state' image), $(header 'Mount count' image)" "the state after e2fsck"
+}
+
+# What the superblock knows that asks for e2fsck: errors, too many mounts, too long a time.
+test_check_is_due() {
+	[[ $MODULE == rext2 ]] || skip "ext4 says so in other words"
+	make_volume "$DISK1" -b 1024
+	mount_volume "$DISK1" m
+	umount m
+	! logged 'running e2fsck' > logged.out || fail "e2fsck is asked for without a reason"
+	tune2fs -c 2 "$DISK1" > out
+	mount_volume "$DISK1" m
+	umount m
+	! logged 'running e2fsck' > logged.out || fail "e2fsck is asked for too early"
+	mount_volume "$DISK1" m
+	umount m
+	logged 'mounted often' > logged.out || fail "the log does not say that there were many mounts"
+	tune2fs -c 0 -i 1d -T 20200101 "$DISK1" > out
+	mount_volume "$DISK1" m
+	umount m
+	logged 'long ago' > logged.out || fail "the log does not say that the last check is long ago"
+	tune2fs -E force_fsck "$DISK1" > out
+	mount_volume "$DISK1" m
+	state 'not clean with errors' 5 "of a volume with errors, in use"
+	umount m
+	logged 'it has errors' > logged.out || fail "the log does not say that the volume has errors"
+	state 'clean with errors' 5 "of a volume with errors"
+	mount_volume "$DISK1" m ro
+	umount m
+	e2fsck -fy "$DISK1" > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
+	state clean 0 "after e2fsck"
+}

@@ -4,8 +4,12 @@
 
 tools=/mnt/src/build/tools
 
+scanned() { awk '/^pgscan_(kswapd|direct) / { sum += $2 } END { print sum }' /proc/vmstat; }
+
 # The whole machine: programs that take memory beside writers that check what they wrote.
 test_machine_short_of_memory() {
+	local before
+	before=$(scanned)
 	allow_kernel 'Out of memory|oom-kill|page allocation failure'
 	fresh -b 1024
 	echo -900 > /proc/self/oom_score_adj
@@ -17,6 +21,7 @@ test_machine_short_of_memory() {
 	}
 	kill -TERM $! 2> /dev/null || true
 	wait || true
+	(($(scanned) - before > 10000)) || fail "memory was not short: $(($(scanned) - before)) pages were looked at"
 	clean
 }
 
