@@ -98,3 +98,51 @@ test_overwrite_in_fragments() {
 	umount m
 	fsck_clean /dev/bios
 }
+
+# reads_of OFFSET BYTES BLOCK...: a write there to the file, which is not in memory, reads these of its blocks and no others.
+reads_of() {
+	local offset=$1 bytes=$2 expected
+	shift 2
+	drop_caches
+	one_write=(dd if=zzz bs="$bytes" count=1 seek="$offset" oflag=seek_bytes conv=notrunc status=none)
+	"${one_write[@]}" of=expected
+	bios /dev/bios "${one_write[@]}" of=m/file > all
+	expected=$(for block; do
+		sed -n "$((block + 1))p" blocks
+	done)
+	# What lies in the file's blocks, block by block; the rest is what leads there.
+	same "$expected" "$(awk -v size=$((size / 512)) '
+		NR == FNR { mine[$1] = 1; next }
+		/^R/ { for (at = $2; at < $2 + $3; at += size) if (at / size in mine) print at / size }' blocks all)" \
+		"what a write of $bytes bytes at $offset reads"
+}
+
+# Whole blocks are written without a look at what was there; of others those are read that the write has a part of.
+what_is_read() {
+	local size=$1 one_write
+	head -c 64k /dev/zero | tr '\0' z > zzz
+	null_disk bios 64
+	make_volume /dev/bios -b "$size"
+	mount_volume /dev/bios m
+	head -c 256k /dev/urandom | tee expected > m/file
+	sync
+	# Without the block of pointers, which follows the first twelve.
+	file_blocks /dev/bios file | sed 13d > blocks
+	same $((262144 / size)) "$(wc -l < blocks)" "blocks of the file"
+	reads_of 0 $((4 * size))
+	reads_of $((5 * size)) "$size"
+	reads_of 131072 65536
+	reads_of $((8 * size - 50)) 100 7 8
+	reads_of $((20 * size + 1)) $((4 * size)) 20 24
+	reads_of $((30 * size)) $((size - 1)) 30
+	reads_of $((40 * size + 10)) 10 40
+	reads_of 262143 1 $((262144 / size - 1))
+	# Where there was nothing there is nothing to read.
+	reads_of 262200 100
+	drop_caches
+	cmp expected m/file
+	umount m
+	fsck_clean /dev/bios
+}
+test_what_is_read_1k_blocks() { what_is_read 1024; }
+test_what_is_read_4k_blocks() { what_is_read 4096; }
