@@ -371,8 +371,8 @@ u64 rfs_bdev_discard_granularity(struct block_device *bdev)
 	return bdev_max_discard_sectors(bdev) ? bdev_discard_granularity(bdev) : 0;
 }
 
-/* Takes a reference on an inode that is being made, which ilookup() does not see, once it has been made dirty. */
-static int grab_new_inode(struct inode *inode, u64 ino, void *unused)
+/* Takes a reference on an inode, one that is being made included, once it has been made dirty. */
+static int grab_dirty_inode(struct inode *inode, u64 ino, void *unused)
 {
 	unsigned int state;
 	bool ready;
@@ -390,7 +390,43 @@ static int grab_new_inode(struct inode *inode, u64 ino, void *unused)
 
 struct inode *rfs_find_new_inode(struct super_block *sb, u64 ino)
 {
-	return find_inode_nowait(sb, ino, grab_new_inode, NULL);
+	return find_inode_nowait(sb, ino, grab_dirty_inode, NULL);
+}
+
+/* Takes a reference on an inode unless it is being evicted, for which igrab() does not wait. */
+static int grab_live_inode(struct inode *inode, u64 ino, void *unused)
+{
+	if (inode->i_ino != ino)
+		return 0;
+	return igrab(inode) ? 1 : -1;
+}
+
+struct inode *rfs_find_live_inode(struct super_block *sb, u64 ino)
+{
+	return find_inode_nowait(sb, ino, grab_live_inode, NULL);
+}
+
+/* Deleting an inode has to wait. Whoever holds s_umount gets an answer that stays true. */
+bool rfs_sb_is_frozen(struct super_block *sb)
+{
+	return READ_ONCE(sb->s_writers.frozen) >= SB_FREEZE_FS;
+}
+
+/* Takes no reference. */
+static int ask_for_links(struct inode *inode, u64 ino, void *has_none)
+{
+	if (inode->i_ino != ino)
+		return 0;
+	*(bool *)has_none = READ_ONCE(inode->i_nlink) == 0;
+	return -1;
+}
+
+bool rfs_inode_has_no_links(struct super_block *sb, u64 ino)
+{
+	bool has_none = false;
+
+	find_inode_nowait(sb, ino, ask_for_links, &has_none);
+	return has_none;
 }
 
 bool rfs_inode_is_new(struct inode *inode)

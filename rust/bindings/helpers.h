@@ -92,6 +92,9 @@ bool rfs_fatal_signal_pending(void);
 
 /* Inodes. */
 struct inode *rfs_find_new_inode(struct super_block *sb, u64 ino);
+struct inode *rfs_find_live_inode(struct super_block *sb, u64 ino);
+bool rfs_sb_is_frozen(struct super_block *sb);
+bool rfs_inode_has_no_links(struct super_block *sb, u64 ino);
 bool rfs_inode_is_new(struct inode *inode);
 uid_t rfs_i_uid_read(const struct inode *inode);
 gid_t rfs_i_gid_read(const struct inode *inode);

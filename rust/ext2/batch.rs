@@ -42,18 +42,38 @@ pub(super) fn commit_later(sb: &SuperBlock) {
 /// Commits every file that has to be, with one flush for all. The first error is given when all have been tried.
 ///
 /// Waits for a call that has begun: a file that it has taken off the list is not committed yet.
+///
+/// `s_umount` is held. While the volume is frozen, or about to be, files without a name stay listed: to delete one has to wait
+/// until the volume is thawed, and that must neither be waited for here nor come to us, because we have the last reference.
 pub(super) fn commit_all(sb: &SuperBlock, extents: Extents) -> Result {
     let _committing = sb.data().committing.lock();
-    let listed = mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
+    let mut listed = mem::replace(&mut *sb.data().uncommitted.lock(), KVVec::new());
     let mut batch = Batch::new(extents);
-    for ino in listed {
-        if let Some(inode) = sb.find_inode(ino.into()) {
+    let frozen = sb.is_frozen();
+    listed.retain(|ino| {
+        let ino = u64::from(*ino);
+        if frozen && sb.is_nameless(ino) {
+            return true;
+        }
+        if let Some(inode) = sb.find_inode(ino) {
             // From now on a new extent lists the file again.
             inode.data().map.write().listed = false;
             batch.add(inode);
         }
+        false
+    });
+    let kept = list_again(sb, listed);
+    batch.commit(sb).and(kept)
+}
+
+/// Lists files again that are marked as listed. `ENOMEM`.
+fn list_again(sb: &SuperBlock, files: KVVec<u32>) -> Result {
+    let mut list = sb.data().uncommitted.lock();
+    if list.is_empty() {
+        *list = files;
+        return Ok(());
     }
-    batch.commit(sb)
+    Ok(list.extend_from_slice(&files, GFP_KERNEL)?)
 }
 
 /// Files that are committed together, with one flush for all.

@@ -18,7 +18,7 @@ use super::{
     Inode, SuperBlock,
 };
 use crate::vfs::{buffer::Buffer, inode::Timestamp, super_ops::WriteReason};
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::aref::ARef};
 
 /// The 32 bits in which the format keeps a device number's two parts: 12 bits of major, 20 of minor.
 pub(super) fn device(number: u32) -> ondisk::inode::Device {
@@ -190,24 +190,25 @@ pub(super) fn write(inode: &Inode, why: WriteReason) -> Result {
 }
 
 /// [`SuperOperations::evict`](crate::vfs::super_ops::SuperOperations::evict).
-pub(super) fn evict(inode: &Inode) {
+pub(super) fn evict(inode: &Inode) -> Option<ARef<Inode>> {
     let sb = inode.sb();
     if sb.check_live().is_err() || !(inode.links() == 0 || has_unwritten(inode)) {
-        return;
+        return None;
     }
     let deletes = inode.links() == 0 && (!sb.is_read_only() || sb.data().orphans.is_reclaiming());
     let done = if deletes {
         delete(inode)
     } else {
-        settle(inode)
+        settle(inode).map(|()| None)
     };
-    if done.is_err() {
+    done.unwrap_or_else(|_| {
         pr_err!(
             "{}: inode {}: not written completely; run e2fsck\n",
             sb.id(),
             inode.ino()
         );
-    }
+        None
+    })
 }
 
 /// Whether something of an inode that stays may be in memory only.
@@ -224,18 +225,19 @@ fn settle(inode: &Inode) -> Result {
     inode.sync_metadata()
 }
 
-/// Deletes an inode: its blocks, its attributes, its number.
-fn delete(inode: &Inode) -> Result {
+/// Deletes an inode: its blocks, its attributes, its number. Gives the inode before it on the list of orphans, if any.
+fn delete(inode: &Inode) -> Result<Option<ARef<Inode>>> {
     let sb = inode.sb();
     let node: &Node = inode.data();
     let is_dir = Kind::from_mode(inode.mode()) == Some(Kind::Directory);
     let ino = u32::try_from(inode.ino())?;
     let listed = sb.data().orphans.older_than(ino).is_some();
     let blocks = has_blocks(inode);
-    if blocks && !listed && node.attributes.attr_block() == 0 {
+    let newer = if blocks && !listed && node.attributes.attr_block() == 0 {
         mark_deleted(inode);
         inode.set_size(0);
         cut::take_all(inode)?;
+        None
     } else {
         if blocks {
             mark_deleted(inode);
@@ -244,14 +246,15 @@ fn delete(inode: &Inode) -> Result {
         }
         super::attr_block::release(inode)?;
         // What a mount is to finish stays on the list until its blocks are off it.
-        orphan::remove(inode)?;
+        let newer = orphan::remove(inode)?;
         if !node.attributes.is_fresh() {
             mark_deleted(inode);
             store(inode)?;
         }
-    }
+        newer
+    };
     sb.free_inode_number(ino, is_dir);
-    Ok(())
+    Ok(newer)
 }
 
 /// Notes the time of deletion, which must not be zero.

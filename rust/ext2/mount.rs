@@ -272,7 +272,7 @@ impl SuperOperations for Ext2 {
         inode_write::write(inode, why)
     }
 
-    fn evict(inode: &Inode) {
-        inode_write::evict(inode);
+    fn evict(inode: &Inode) -> Option<ARef<Inode>> {
+        inode_write::evict(inode)
     }
 }

@@ -13,6 +13,7 @@ use kernel::{
     prelude::*,
     rbtree::RBTree,
     sync::{
+        aref::ARef,
         atomic::{ordering::Relaxed, Atomic},
         Mutex,
     },
@@ -114,25 +115,28 @@ fn publish(sb: &SuperBlock, newest: u32) {
 }
 
 /// Takes an inode off the list if it is there: it is deleted, or has got a name again. Has the next newer one, which
-/// is still open, written, because another follows it now. Sleeps; `EIO`.
-pub(super) fn remove(inode: &Inode) -> Result {
+/// is still open, written, because another follows it now, and gives it. Sleeps; `EIO`.
+///
+/// One that is being deleted too needs no more than that, and is not waited for: that may be waiting for a freeze, and the
+/// freeze for us.
+pub(super) fn remove(inode: &Inode) -> Result<Option<ARef<Inode>>> {
     let sb = inode.sb();
     let Some(newer) = sb
         .data()
         .orphans
         .remove(u32::try_from(inode.ino())?, |newest| publish(sb, newest))
     else {
-        return Ok(());
+        return Ok(None);
     };
     let newer = if newer == 0 {
         None
     } else {
-        sb.find_inode(newer.into())
+        sb.find_live_inode(newer.into())
     };
-    if let Some(newer) = newer {
+    if let Some(newer) = &newer {
         newer.mark_dirty();
     }
-    Ok(())
+    Ok(newer)
 }
 
 /// Deletes the inode of that number, which the disk says is an orphan, or cuts off what is behind its end if it has

@@ -45,6 +45,29 @@ impl<T: FileSystem> SuperBlock<T> {
             (!raw.is_null()).then(|| Inode::own(raw))
         }
     }
+
+    /// The inode of that number if it is in memory and not being evicted. Does not sleep, but to let go of the reference can
+    /// mean to evict the inode.
+    pub(crate) fn find_live_inode(&self, ino: u64) -> Option<ARef<Inode<T>>> {
+        // SAFETY: As above. Inodes that are being read are found by nobody who knows their number from memory alone.
+        unsafe {
+            let raw = bindings::rfs_find_live_inode(self.as_raw(), ino);
+            (!raw.is_null()).then(|| Inode::own(raw))
+        }
+    }
+
+    /// Whether deleting an inode has to wait until the volume is thawed. The caller holds `s_umount`.
+    pub(crate) fn is_frozen(&self) -> bool {
+        // SAFETY: The super block is live.
+        unsafe { bindings::rfs_sb_is_frozen(self.as_raw()) }
+    }
+
+    /// Whether there is such an inode in memory, and no name leads to it, be it evicted just now. Does not sleep, and takes no
+    /// reference, whose end could be the inode's.
+    pub(crate) fn is_nameless(&self, ino: u64) -> bool {
+        // SAFETY: The super block is live.
+        unsafe { bindings::rfs_inode_has_no_links(self.as_raw(), ino) }
+    }
 }
 
 impl<T: FileSystem> BlankInode<T> {

@@ -10,6 +10,7 @@ use core::{fmt, marker::PhantomData};
 use kernel::{
     error::{from_result, VTABLE_DEFAULT_ERROR},
     prelude::*,
+    sync::aref::ARef,
 };
 
 /// Operations on a volume. The optional ones have a table entry only where an implementation gives them.
@@ -27,15 +28,12 @@ pub(crate) trait SuperOperations {
     }
 
     /// The inode of that number, for a file handle (NFS, `open_by_handle_at(2)`); `ESTALE` if there is none.
-    fn inode_by_number(
-        _sb: &SuperBlock<Self::FS>,
-        _ino: u64,
-    ) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {
+    fn inode_by_number(_sb: &SuperBlock<Self::FS>, _ino: u64) -> Result<ARef<Inode<Self::FS>>> {
         Err(super::errno::ESTALE())
     }
 
     /// The directory that holds the directory `inode`, by "..", for a file handle; `ESTALE` if there is none.
-    fn parent(_inode: &Inode<Self::FS>) -> Result<kernel::sync::aref::ARef<Inode<Self::FS>>> {
+    fn parent(_inode: &Inode<Self::FS>) -> Result<ARef<Inode<Self::FS>>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -46,8 +44,9 @@ pub(crate) trait SuperOperations {
     }
 
     /// Lets go of an inode that is about to leave memory: nobody else has it, its pages are gone, and if it has no
-    /// links it is to be deleted. Inodes that were never filled do not come here.
-    fn evict(_inode: &Inode<Self::FS>) {
+    /// links it is to be deleted. Inodes that were never filled do not come here. A reference that is given back is let go of
+    /// when the volume may be frozen again: it can be the last one.
+    fn evict(_inode: &Inode<Self::FS>) -> Option<ARef<Inode<Self::FS>>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -200,19 +199,22 @@ impl<T: FileSystem> SuperTable<T> {
         // not be frozen meanwhile.
         unsafe {
             bindings::truncate_inode_pages_final(&raw mut (*raw).i_data);
+            let mut other = None;
             if !bindings::is_bad_inode(raw) {
                 let inode = Inode::<T>::from_raw(raw);
                 let deletes = inode.links() == 0;
                 if deletes {
                     bindings::rfs_sb_start_intwrite((*raw).i_sb);
                 }
-                T::evict(inode);
+                other = T::evict(inode);
                 if deletes {
                     bindings::rfs_sb_end_intwrite((*raw).i_sb);
                 }
             }
             Inode::<T>::from_raw(raw).forget_metadata();
             bindings::clear_inode(raw);
+            // To evict that one too inside of `rfs_sb_start_intwrite` would wait for a freeze that waits for us.
+            drop(other);
         }
     }
 
@@ -300,7 +302,7 @@ impl<T: FileSystem> SuperTable<T> {
             _ => Ok(inode),
         });
         match found {
-            Ok(inode) => kernel::sync::aref::ARef::into_raw(inode).as_ptr().cast(),
+            Ok(inode) => ARef::into_raw(inode).as_ptr().cast(),
             Err(error) => error.to_ptr(),
         }
     }
@@ -330,7 +332,7 @@ impl<T: FileSystem> SuperTable<T> {
         match T::parent(unsafe { Inode::from_raw((*child).d_inode) }) {
             // SAFETY: Our reference goes to the dentry.
             Ok(parent) => unsafe {
-                bindings::d_obtain_alias(kernel::sync::aref::ARef::into_raw(parent).as_ptr().cast())
+                bindings::d_obtain_alias(ARef::into_raw(parent).as_ptr().cast())
             },
             Err(error) => error.to_ptr(),
         }

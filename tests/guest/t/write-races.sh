@@ -193,3 +193,84 @@ for number in range(400):
 END
 	clean
 }
+
+# freezer FAIL: files without a name are closed, and with that deleted, by as many processes while the volume is frozen again
+# and again. With FAIL blocks were chosen for them that were never filled.
+freezer=$(cat <<'END'
+import fcntl, os, random, subprocess, sys, time
+FREEZE, THAW, WORKERS, ROUNDS = 0xC0045877, 0xC0045878, 24, 12
+fails = len(sys.argv) > 1
+def device(table):
+    subprocess.run(["dmsetup", "suspend", "--noflush", "--nolockfs", "d"], check=True)
+    subprocess.run(["dmsetup", "load", "d", "--table", table], check=True)
+    subprocess.run(["dmsetup", "resume", "d"], check=True)
+def work(number, told, tell):
+    file = os.open(f"m/{number}", os.O_CREAT | os.O_RDWR)
+    os.truncate(file, 100_000)
+    os.write(file, b"x" * 20_000)
+    os.unlink(f"m/{number}")
+    if fails:
+        os.fsync(file)
+        tell_and_wait(told, tell)
+        try:
+            os.posix_fallocate(file, 50_000, 20_000)
+        except OSError:
+            pass
+    tell_and_wait(told, tell)
+    time.sleep(random.Random(number).uniform(0, 0.7))
+def tell_and_wait(told, tell):
+    os.write(tell, b"x")
+    os.read(told, 1)
+base, times = os.open("m", os.O_RDONLY), 0
+for _ in range(ROUNDS):
+    workers = []
+    for number in range(WORKERS):
+        told, tell = os.pipe(), os.pipe()
+        pid = os.fork()
+        if not pid:
+            work(number, told[0], tell[1])
+            os._exit(0)
+        workers.append((pid, told, tell))
+    def step():
+        for _, _, tell in workers:
+            os.read(tell[0], 1)
+    def go_on():
+        for _, told, _ in workers:
+            os.write(told[1], b"x")
+    step()
+    if fails:
+        device(sys.argv[1])
+        go_on()
+        step()
+        device(sys.argv[2])
+    os.sync()
+    go_on()
+    running = {pid for pid, _, _ in workers}
+    while running:
+        fcntl.ioctl(base, FREEZE, 0)
+        fcntl.ioctl(base, THAW, 0)
+        times += 1
+        running = {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0] == 0}
+    for _, told, tell in workers:
+        for end in (*told, *tell):
+            os.close(end)
+print(times, "times frozen")
+END
+)
+
+test_freeze_while_files_go() {
+	fresh -b 1024
+	python3 -c "$freezer"
+	clean
+}
+
+test_freeze_while_files_go_that_failed() {
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	local size
+	size=$(sectors "$DISK1")
+	make_volume "$DISK1" -b 1024
+	dm_disk d "0 $size linear $DISK1 0"
+	mount_volume /dev/mapper/d m
+	python3 -c "$freezer" "0 $size error" "0 $size linear $DISK1 0"
+	clean
+}
