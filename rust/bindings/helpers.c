@@ -25,6 +25,22 @@ void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len)
 	folio_zero_range(folio, start, len);
 }
 
+bool rfs_folio_is_zero(struct folio *folio, size_t start, size_t len)
+{
+	while (len) {
+		size_t part = min(len, PAGE_SIZE - offset_in_page(start));
+		void *bytes = kmap_local_folio(folio, start);
+		bool zero = !memchr_inv(bytes, 0, part);
+
+		kunmap_local(bytes);
+		if (!zero)
+			return false;
+		start += part;
+		len -= part;
+	}
+	return true;
+}
+
 void rfs_folio_mark_uptodate(struct folio *folio)
 {
 	folio_mark_uptodate(folio);

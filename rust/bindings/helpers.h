@@ -20,6 +20,7 @@
 static const unsigned int RFS_SB_RDONLY = SB_RDONLY;
 static const unsigned int RFS_SB_SILENT = SB_SILENT;
 static const unsigned int RFS_GFP_NOFS = (__force unsigned int)GFP_NOFS;
+static const unsigned int RFS_GFP_NOWAIT = (__force unsigned int)GFP_NOWAIT;
 static const unsigned int RFS_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
 static const unsigned int RFS_IOCB_DSYNC = (__force unsigned int)IOCB_DSYNC;
 static const unsigned int RFS_FOP_BUFFER_RASYNC = (__force unsigned int)FOP_BUFFER_RASYNC;
@@ -31,6 +32,7 @@ void rfs_folio_lock(struct folio *folio);
 void rfs_folio_get(struct folio *folio);
 void rfs_folio_put(struct folio *folio);
 void rfs_folio_zero_range(struct folio *folio, size_t start, size_t len);
+bool rfs_folio_is_zero(struct folio *folio, size_t start, size_t len);
 void rfs_folio_mark_uptodate(struct folio *folio);
 void rfs_folio_attach_private(struct folio *folio, void *data);
 void *rfs_folio_detach_private(struct folio *folio);

@@ -45,6 +45,7 @@ pub(crate) const FOP_BUFFER_RASYNC: u32 = RFS_FOP_BUFFER_RASYNC;
 pub(crate) const FMODE_CAN_ODIRECT: u32 = RFS_FMODE_CAN_ODIRECT;
 pub(crate) const FMODE_NOWAIT: u32 = RFS_FMODE_NOWAIT;
 pub(crate) const GFP_NOFS: u32 = RFS_GFP_NOFS;
+pub(crate) const GFP_NOWAIT: u32 = RFS_GFP_NOWAIT;
 pub(crate) const IOCB_DSYNC: u32 = RFS_IOCB_DSYNC;
 pub(crate) const IOCB_NOWAIT: u32 = RFS_IOCB_NOWAIT;
 

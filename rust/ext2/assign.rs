@@ -5,14 +5,14 @@
 
 use super::{
     alloc::{Budget, Request},
-    direct,
+    cut, direct,
     few::Few,
     map::{self, Walk},
     ondisk::path,
     overlay::Found,
     runs::Hit,
-    state::{Extent, MapState, Pass, State},
-    Ext2, Inode,
+    state::{Extent, MapState, State},
+    submit, Ext2, Inode,
 };
 use crate::{
     mpage::{
@@ -39,6 +39,14 @@ impl WriteMap for Ext2 {
         reserve(inode, &mut state, range)
     }
 
+    fn unreserve(inode: &Inode, first: u64, len: u64) {
+        if let Ok(range) = block_range(first, len) {
+            let mut state = inode.data().map.write();
+            // Without memory it stays the file's until that is truncated or leaves memory.
+            let _ = cut::take_unsent(inode, &mut state, range);
+        }
+    }
+
     fn map_write(inode: &Inode, first: u64, max: u64, rest: &mut RunQueue) -> Result<Chosen> {
         let block = u32::try_from(first).map_err(|_| EFBIG)?;
         if let Some(run) = map::on_disk(inode, block, max, Some(rest))? {
@@ -46,27 +54,20 @@ impl WriteMap for Ext2 {
         }
         rest.clear();
         let mut state = inode.data().map.write();
-        let found = match state.overlay.find(block) {
+        let extent = match state.overlay.find(block) {
             Found::Nothing(until) => {
                 let room = u64::from(until.saturating_sub(block)).max(1);
                 let run = Walk::new(inode).map(&state.pointers, first, max.min(room))?;
-                if run.place != Place::Hole {
-                    return Ok(Chosen {
-                        run: Run {
-                            boundary: false,
-                            ..run
-                        },
-                        fresh: false,
-                    });
-                }
-                // Dirty without a reservation: somebody changed the page who never asked. It is not too late.
-                reserve(inode, &mut state, block..block.saturating_add(1))?;
-                state.overlay.find(block)
+                return Ok(Chosen {
+                    run: Run {
+                        len: run.len.min(room),
+                        boundary: false,
+                        ..run
+                    },
+                    fresh: false,
+                });
             }
-            found => found,
-        };
-        let Found::Extent(extent) = found else {
-            return Err(EIO);
+            Found::Extent(extent) => extent,
         };
         let (disk, len) = match extent.state {
             State::Reserved => choose(inode, &mut state, &extent)?,
@@ -82,14 +83,7 @@ impl WriteMap for Ext2 {
     }
 
     fn submitted(inode: &Inode, blocks: Range<u64>, disk: u64, ticket: &Arc<Ticket>) -> Result {
-        let range = block_range(blocks.start, blocks.end.saturating_sub(blocks.start))?;
-        let mut state = inode.data().map.write();
-        let mut block = range.start;
-        while block < range.end {
-            let expected = disk.saturating_add(block.saturating_sub(range.start).into());
-            block = submit(inode, &mut state, block..range.end, expected, ticket)?;
-        }
-        super::commit::list(inode, &mut state)
+        submit::submitted(inode, blocks, disk, ticket)
     }
 
     fn map_direct(inode: &Inode, blocks: Range<u64>) -> Result<Chosen> {
@@ -154,40 +148,6 @@ fn on_disk_until(inode: &Inode, range: &Range<u32>) -> Result<u32> {
             .clamp(block.saturating_add(1), end);
     }
     Ok(block)
-}
-
-/// The first blocks of `range` are about to be written at `disk`. Gives the block after them.
-fn submit(
-    inode: &Inode,
-    state: &mut MapState,
-    range: Range<u32>,
-    disk: u64,
-    ticket: &Arc<Ticket>,
-) -> Result<u32> {
-    match state.overlay.find(range.start) {
-        Found::Extent(extent) => {
-            let end = extent.end().min(range.end);
-            let (State::Allocated(at) | State::Submitted(at, _)) = extent.state else {
-                return Err(EIO);
-            };
-            if u64::from(at) != disk {
-                return Err(EIO);
-            }
-            let sent = State::Submitted(at, Pass(ticket.clone()));
-            state.overlay.change(range.start..end, sent)?;
-            Ok(end)
-        }
-        // A commit has made them reachable since they were mapped: an earlier write of them had arrived.
-        Found::Nothing(until) => {
-            let most = until.min(range.end).saturating_sub(range.start).max(1);
-            let run = Walk::new(inode).map(&state.pointers, range.start.into(), most.into())?;
-            if run.place != Place::Mapped(disk) {
-                return Err(EIO);
-            }
-            let len = u32::try_from(run.len).unwrap_or(most).clamp(1, most);
-            Ok(range.start.saturating_add(len))
-        }
-    }
 }
 
 /// What a call has set aside: pieces of a file, in ascending order.

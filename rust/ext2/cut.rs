@@ -112,6 +112,19 @@ pub(super) fn take_overlay(inode: &Inode, state: &mut MapState, range: Range<u32
     Ok(())
 }
 
+/// Takes what is ahead of the pointers in `range` and to which nothing was sent: space that is set aside, and blocks that are
+/// chosen. No page there is dirty or on its way.
+pub(super) fn take_unsent(inode: &Inode, state: &mut MapState, mut range: Range<u32>) -> Result {
+    let unsent = |state: &State| (!matches!(state, State::Submitted(..))).then_some(());
+    while let Some((part, ())) = state.first_in(&range, unsent) {
+        range.start = part.end;
+        // A pass of writeback that goes on must not write there any more.
+        state.truncations = state.truncations.wrapping_add(1);
+        take_overlay(inode, state, part)?;
+    }
+    Ok(())
+}
+
 /// Cuts subtrees off.
 struct Pruner<'a> {
     inode: &'a Inode,

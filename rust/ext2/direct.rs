@@ -125,7 +125,7 @@ fn submit(
         _ => None,
     };
     let mut rest = range.clone();
-    while let Some((part, disk)) = first_in(state, &rest, allocated) {
+    while let Some((part, disk)) = state.first_in(&rest, allocated) {
         let first = part.start;
         rest.start = part.end;
         state
@@ -142,47 +142,20 @@ pub(super) fn unwritten(inode: &Inode, bytes: Range<u64>) {
     let mask = (1u64 << bits).saturating_sub(1);
     // If something was written to the first block it is a submitted one, and stays.
     let first = bytes.start >> bits;
-    // A page that a mapping has brought there meanwhile may be dirty, and needs its blocks.
-    if inode.has_pages(&(first << bits..bytes.end)) {
-        return;
+    let pages = first << bits..bytes.end;
+    // A page that a mapping has brought there meanwhile may be dirty: it takes its blocks, and no more such pages come. If
+    // one cannot be written, whoever syncs is told.
+    let _no_faults = inode.lock_invalidate();
+    if inode.has_pages(&pages) {
+        let _ = inode.write_and_wait(&pages);
     }
     let end = bytes.end.saturating_add(mask) >> bits;
-    let Ok(mut rest) = block_range(first, end.saturating_sub(first)) else {
+    let Ok(rest) = block_range(first, end.saturating_sub(first)) else {
         return;
     };
     let mut state = inode.data().map.write();
-    while let Some((part, ())) = first_in(&state, &rest, |state| match state {
-        State::Submitted(..) => None,
-        State::Reserved | State::Allocated(_) => Some(()),
-    }) {
-        rest.start = part.end;
-        // Without memory they stay the file's until it is truncated or leaves memory; nothing points to them on disk.
-        if cut::take_overlay(inode, &mut state, part).is_err() {
-            return;
-        }
-    }
-}
-
-/// The first part of `range` whose extent `choose` wants, and what it says of it.
-fn first_in<R>(
-    state: &MapState,
-    range: &Range<u32>,
-    choose: impl Fn(&State) -> Option<R>,
-) -> Option<(Range<u32>, R)> {
-    let mut block = range.start;
-    while block < range.end {
-        match state.overlay.find(block) {
-            Found::Extent(extent) => {
-                let end = extent.end().min(range.end);
-                if let Some(chosen) = choose(&extent.state) {
-                    return Some((block..end, chosen));
-                }
-                block = end;
-            }
-            Found::Nothing(until) => block = until,
-        }
-    }
-    None
+    // Without memory they stay the file's until it is truncated or leaves memory; nothing points to them on disk.
+    let _ = cut::take_unsent(inode, &mut state, rest);
 }
 
 /// [`WriteMap::is_durable`](crate::mpage::write::WriteMap::is_durable).

@@ -194,7 +194,8 @@ fn punch(inode: &Inode, bytes: &Range<u64>) -> Result {
     Ok(())
 }
 
-/// Gives blocks, zeroed on disk, to the holes in `bytes`. If that fails half-way, no block past the file's end stays.
+/// Gives blocks, zeroed on disk, to the holes in `bytes`. If that fails half-way, no block past the file's end stays, and
+/// none that was not zeroed.
 fn fill(inode: &Inode, bytes: &Range<u64>) -> Result {
     let filled = fill_holes(inode, bytes);
     if filled.is_err() {
@@ -213,6 +214,15 @@ fn fill_holes(inode: &Inode, bytes: &Range<u64>) -> Result {
         let mut state = inode.data().map.write();
         assign::reserve(inode, &mut state, range.clone())?;
     }
+    fill_reserved(inode, range.clone()).inspect_err(|_| {
+        let mut state = inode.data().map.write();
+        // Without memory it stays the file's until that is truncated or leaves memory; nothing points to it on disk.
+        let _ = cut::take_unsent(inode, &mut state, range);
+    })
+}
+
+/// Gives blocks to the reserved extents of `range`.
+fn fill_reserved(inode: &Inode, range: Range<u32>) -> Result {
     let mut block = range.start;
     while block < range.end {
         if task::is_dying() {

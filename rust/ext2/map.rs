@@ -30,6 +30,20 @@ impl BlockMap for Ext2 {
         map(inode, first, max, None)
     }
 
+    fn map_now(inode: &Inode, first: u64, max: u64) -> Result<Run> {
+        let node = inode.data();
+        let block = u32::try_from(first).map_err(|_| EFBIG)?;
+        if block >= path::DIRECT {
+            return match node.runs.find(block) {
+                Hit::Run(run) | Hit::LastOfLeaf(run) => Ok(run),
+                Hit::Miss(_) => Err(EAGAIN),
+            };
+        }
+        // The inode's own pointers are in memory.
+        let state = node.map.try_read().ok_or(EAGAIN)?;
+        look_up(inode, &state, first, max)
+    }
+
     fn map_for_read(inode: &Inode, first: u64, max: u64, rest: &mut RunQueue) -> Result<Run> {
         map(inode, first, max, Some(rest))
     }

@@ -78,6 +78,7 @@ mod regular;
 mod runs;
 mod space;
 mod state;
+mod submit;
 mod trim;
 mod volume;
 mod zones;

@@ -37,7 +37,7 @@ impl AttributeOperations for CommonAttributes {
         }
         stat.set_attributes(node.attributes.flags() & flags::STATX, flags::STATX);
         // Programs take a file with fewer blocks than bytes for one with holes.
-        let delayed = node.map.read().delayed();
+        let delayed = node.map.read().overlay.reserved();
         stat.add_sectors(delayed << inode.block_bits().saturating_sub(9));
         Ok(())
     }

@@ -74,6 +74,14 @@ impl<T: Clone + PartialEq> Extent<T> {
         Some(Self { first, len, state })
     }
 
+    /// Blocks for which only space is set aside.
+    fn reserved(&self) -> u64 {
+        match self.state {
+            State::Reserved => self.len.into(),
+            State::Allocated(_) | State::Submitted(..) => 0,
+        }
+    }
+
     /// Whether `next` continues this extent in the file, on disk and in state.
     fn continues(&self, next: &Self) -> bool {
         self.end() == next.first && self.state.advanced(self.len) == next.state
@@ -113,12 +121,22 @@ pub enum Found<T> {
 #[derive(Debug, Default)]
 pub struct Overlay<S> {
     extents: S,
+    /// Blocks in reserved extents.
+    reserved: u64,
 }
 
 impl<S> Overlay<S> {
     /// An overlay over `extents`, which are empty.
     pub const fn new(extents: S) -> Self {
-        Self { extents }
+        Self {
+            extents,
+            reserved: 0,
+        }
+    }
+
+    /// Blocks for which only space is set aside.
+    pub fn reserved(&self) -> u64 {
+        self.reserved
     }
 
     /// All extents, in ascending order.
@@ -166,6 +184,7 @@ impl<S> Overlay<S> {
         S: Store<Extent<T>>,
     {
         self.extents.reserve(1)?;
+        self.reserved = self.reserved.wrapping_add(new.reserved());
         let before = new
             .first
             .checked_sub(1)
@@ -213,6 +232,7 @@ impl<S> Overlay<S> {
             for rest in [head, tail].into_iter().flatten() {
                 self.extents.insert(rest.last(), rest);
             }
+            self.reserved = self.reserved.wrapping_sub(piece.reserved());
             taken(piece);
         }
         Ok(())

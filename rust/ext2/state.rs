@@ -4,7 +4,7 @@
 
 use super::{
     ondisk::inode::MAP_SIZE,
-    overlay::{self, Overlay, Store},
+    overlay::{self, Found, Overlay, Store},
 };
 use crate::vfs::ticket::Ticket;
 use core::ops::Range;
@@ -124,11 +124,26 @@ impl MapState {
         }
     }
 
-    /// Blocks for which only space is set aside.
-    pub(super) fn delayed(&self) -> u64 {
-        let reserved = |extent: &&Extent| extent.state == State::Reserved;
-        let lengths = self.overlay.extents().filter(reserved);
-        lengths.map(|extent| u64::from(extent.len)).sum()
+    /// The first part of `range` whose extent `choose` wants, and what it says of it.
+    pub(super) fn first_in<R>(
+        &self,
+        range: &Range<u32>,
+        choose: impl Fn(&State) -> Option<R>,
+    ) -> Option<(Range<u32>, R)> {
+        let mut block = range.start;
+        while block < range.end {
+            match self.overlay.find(block) {
+                Found::Extent(extent) => {
+                    let end = extent.end().min(range.end);
+                    if let Some(chosen) = choose(&extent.state) {
+                        return Some((block..end, chosen));
+                    }
+                    block = end;
+                }
+                Found::Nothing(until) => block = until,
+            }
+        }
+        None
     }
 
     /// Whether contents are on their way to blocks that the pointers do not know.

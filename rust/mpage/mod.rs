@@ -11,7 +11,7 @@
 //! | submitter | [`submit`] | builds and sends the bios; traces each with its reason |
 //! | reading | [`read`], [`read_only`] | `read_folio` and `readahead`; all that a read-only file does |
 //! | writing | [`write`] | `write_begin`, `write_end`, page faults, zeroing: into the page cache |
-//! | writeback | [`writeback`] | `writepages`: from the page cache to the disk |
+//! | writeback | [`writeback`], [`outgoing`] | `writepages`: from the page cache to the disk |
 //!
 //! A folio that is one piece of I/O joins the open bio and carries no state of its own. A folio that is several, and
 //! one of which only some blocks need I/O, gets a [`BlockState`](crate::vfs::block_state::BlockState).
@@ -28,6 +28,7 @@ pub(crate) mod plan;
 pub(crate) mod queue;
 pub(crate) mod read;
 // For file systems that only read, which rext2 is not.
+mod outgoing;
 #[allow(dead_code)]
 pub(crate) mod read_only;
 mod submit;
@@ -53,7 +54,12 @@ pub(crate) trait BlockMap: FileSystem {
     /// if the metadata is damaged.
     fn map(inode: &Inode<Self>, first: u64, max: u64) -> Result<Run>;
 
-    /// The same for a pass of reading, which goes on to the blocks behind the run: what the look-up finds of them
+    /// The same without sleeping; `EAGAIN` if that takes reading metadata, or waiting for somebody.
+    fn map_now(_inode: &Inode<Self>, _first: u64, _max: u64) -> Result<Run> {
+        Err(EAGAIN)
+    }
+
+    /// The same as [`map`](Self::map) for a pass of reading, which goes on to the blocks behind the run: what the look-up finds of them
     /// without more ado is put into `rest`, which is empty.
     fn map_for_read(
         inode: &Inode<Self>,
@@ -90,7 +96,7 @@ impl<T: BlockMap> IomapOperations for ReadMap<T> {
         if purpose.write {
             return Err(EROFS);
         }
-        extent(inode, position, len)
+        extent(inode, position, len, purpose)
     }
 }
 
@@ -105,7 +111,7 @@ impl<T: WriteMap> IomapOperations for FileMap<T> {
         if purpose.allocate {
             return new_extent(inode, position, len);
         }
-        let mut found = extent(inode, position, len)?;
+        let mut found = extent(inode, position, len, purpose)?;
         // A write that grows the file or fills a hole needs blocks, or has something to do when it ends.
         let grows = position.saturating_add(len) > inode.size();
         if purpose.write && (found.address.is_none() || grows) {
@@ -144,11 +150,20 @@ fn new_extent<T: WriteMap>(inode: &Inode<T>, position: u64, len: u64) -> Result<
 }
 
 /// The extent at `position`, as it is on disk.
-fn extent<T: BlockMap>(inode: &Inode<T>, position: u64, len: u64) -> Result<Extent> {
+fn extent<T: BlockMap>(
+    inode: &Inode<T>,
+    position: u64,
+    len: u64,
+    purpose: Purpose,
+) -> Result<Extent> {
     let bits = inode.block_bits();
     let first = position >> bits;
     let last = position.saturating_add(len.max(1)).saturating_sub(1) >> bits;
-    let run = T::map(inode, first, last.saturating_sub(first).saturating_add(1))?;
+    let max = last.saturating_sub(first).saturating_add(1);
+    let run = match purpose.nowait {
+        true => T::map_now(inode, first, max)?,
+        false => T::map(inode, first, max)?,
+    };
     Ok(Extent {
         offset: run.first << bits,
         len: run.len << bits,

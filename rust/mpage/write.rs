@@ -25,15 +25,19 @@ pub(crate) trait WriteMap: BlockMap {
     /// folio locked. Fails with `ENOSPC`.
     fn reserve(inode: &Inode<Self>, first: u64, len: u64) -> Result;
 
+    /// Gives back what is set aside or chosen for the `len` blocks from file block `first` on and not used: nothing was
+    /// written to them. The inode is locked, and so is the folio, in which they are clean.
+    fn unreserve(inode: &Inode<Self>, first: u64, len: u64);
+
     /// Where the blocks from `first` on are to be written; chooses blocks for those that have only space set aside,
-    /// for the whole of it if that can be. At most `max` blocks are of use. What the look-up finds of the blocks behind a run
+    /// for the whole of it if that can be. A hole is where not even that is. At most `max` blocks are of use. What the look-up finds of the blocks behind a run
     /// that is not fresh is put into `rest`, which is empty: runs that are not fresh either, or holes. Called with the
     /// folio locked, from writeback.
     fn map_write(inode: &Inode<Self>, first: u64, max: u64, rest: &mut RunQueue) -> Result<Chosen>;
 
     /// `blocks` of the file, which were fresh when they were mapped, are about to be sent to the blocks from `disk` on:
     /// readers may now look for them there, but those that are not reachable on disk yet must not be before `ticket` is
-    /// done, nor ever if that says that it failed. Fails with `EIO` if they are not the file's any more: an earlier write
+    /// done, nor ever if that says that it failed. Waits for memory rather than fail. Fails with `EIO` if they are not the file's any more: an earlier write
     /// has failed.
     fn submitted(
         inode: &Inode<Self>,
@@ -68,7 +72,7 @@ pub(crate) trait WriteMap: BlockMap {
 /// Where blocks are to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chosen {
-    /// The run; mapped.
+    /// The run.
     pub(crate) run: Run,
     /// The blocks are not reachable on disk yet.
     pub(crate) fresh: bool,
@@ -103,9 +107,26 @@ pub(crate) fn write_begin<T: WriteMap>(
     let blocks = touched(&(pos..end), inode.block_bits());
     T::reserve(inode, blocks.start, blocks.end.saturating_sub(blocks.start))?;
     if !folio.is_uptodate() {
-        fill_edges(inode, &folio, &(pos..end))?;
+        fill_edges(inode, &folio, &(pos..end))
+            .inspect_err(|_| give_back(inode, &folio, &(pos..end)))?;
     }
     Ok(folio)
+}
+
+/// Gives back what was set aside for `bytes` of the folio, to which nothing was written after all. What somebody else has
+/// written there is dirty, and keeps its space.
+#[cold]
+fn give_back<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, bytes: &Range<u64>) {
+    let bits = inode.block_bits();
+    let first = folio.pos() >> bits;
+    let mut rest = in_folio(folio, &touched(bytes, bits), bits);
+    // What is clean because it is on its way is not told from the rest.
+    folio.wait_writeback();
+    while let Some(clean) = folio.next_clean(rest.clone()) {
+        rest.start = clean.end;
+        let len = clean.end.saturating_sub(clean.start);
+        T::unreserve(inode, first.saturating_add(clean.start.into()), len.into());
+    }
 }
 
 /// The most bytes for which a folio is made ahead of the writer: few enough for a record without memory of its own.
@@ -162,7 +183,10 @@ fn fill_block<T: WriteMap>(inode: &Inode<T>, folio: &LockedFolio<'_>, block: u64
         Place::Hole => folio.zero(bytes),
         Place::Mapped(disk) => {
             let sector = disk << (bits.saturating_sub(SECTOR_SHIFT));
-            OpenBio::read_now(inode.sb(), sector, folio, bytes)?;
+            OpenBio::read_now(inode.sb(), sector, folio, bytes.clone())?;
+            // A mapping would show what the disk has behind the end of the file.
+            let end = inode.size().saturating_sub(folio.pos());
+            folio.zero(end.max(bytes.start)..bytes.end);
         }
     }
     match only {
@@ -196,10 +220,11 @@ pub(crate) fn write_end<T: WriteMap>(
     } else {
         copied
     };
+    let end = pos.saturating_add(taken);
     if taken == 0 {
+        give_back(inode, &folio, &(pos..pos.saturating_add(len)));
         return 0;
     }
-    let end = pos.saturating_add(taken);
     if !folio.is_uptodate() {
         let blocks = in_folio(&folio, &touched(&(pos..end), bits), bits);
         match blocks.start == 0 && u64::from(blocks.end) >= folio.size() >> bits {
@@ -209,6 +234,9 @@ pub(crate) fn write_end<T: WriteMap>(
     }
     let start = folio.pos();
     folio.set_dirty(pos.saturating_sub(start)..end.saturating_sub(start), bits);
+    if taken < len {
+        give_back(inode, &folio, &(end..pos.saturating_add(len)));
+    }
     let old_size = inode.size();
     let grown = end > old_size;
     if grown {
@@ -237,7 +265,8 @@ fn whole_blocks(folio: &LockedFolio<'_>, pos: u64, copied: u64, bits: u32) -> u6
 }
 
 /// A page of a shared mapping, at these bytes of the file, is about to be written: sets space aside for the whole of its
-/// folio and makes it dirty, or for the page alone if there is not so much. The folio is locked, up to date and in the
+/// folio and makes it dirty, or for the page alone if there is not so much. The kernel makes the whole folio dirty in any
+/// case; writeback finds that the rest of it are zeroes in a hole. The folio is locked, up to date and in the
 /// file. Fails with `ENOSPC`.
 pub(crate) fn make_writable<T: WriteMap>(
     inode: &Inode<T>,

@@ -4,9 +4,9 @@
 
 use super::{
     answer,
-    plan::{Place, Planner, Reason, Run, Step, SECTOR_SHIFT},
+    plan::{Place, Planner, Run, Step},
     queue::RunQueue,
-    submit::{segments_for, FEW_SEGMENTS, LIMITS},
+    submit::LIMITS,
     write::{Chosen, WriteMap},
 };
 use crate::vfs::{
@@ -73,37 +73,51 @@ pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
 }
 
 /// One pass over a file.
-struct Writer<'a, 'p, T> {
-    inode: &'a Inode<T>,
-    plug: &'a mut Plug<'p>,
+pub(super) struct Writer<'a, 'p, T> {
+    pub(super) inode: &'a Inode<T>,
+    pub(super) plug: &'a mut Plug<'p>,
     /// The file's size when the pass began, in bytes.
     size: u64,
     planner: Planner,
     /// The runs behind the one that the planner has.
-    rest: RunQueue,
-    open: Option<OpenBio>,
-    /// What the blocks of the open bio wait for.
-    ticket: Arc<Ticket>,
+    pub(super) rest: RunQueue,
+    pub(super) open: Option<OpenBio>,
+    /// What the fresh blocks of the open bio wait for, if it has some.
+    pub(super) ticket: Arc<Ticket>,
     /// Some blocks do.
-    awaited: bool,
+    pub(super) awaited: bool,
     /// The last bio went out because the next block was elsewhere: the next one may be short too.
-    scattered: bool,
+    pub(super) scattered: bool,
     /// [`WriteMap::map_version`] when the run was mapped.
     version: u64,
     /// The run mapped last is one of blocks that are not reachable on disk yet.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Fresh blocks of the file in the open bio, of which the file system has not been told.
-    untold: Range<u64>,
+    pub(super) untold: Range<u64>,
     /// Where the first of them lies.
-    untold_disk: u64,
+    pub(super) untold_disk: u64,
     /// What the file system said when it was told of blocks in the open bio, if it did not agree.
-    refused: Option<Error>,
+    pub(super) refused: Option<Error>,
     /// The same of a bio that therefore failed.
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
 /// What a pass holds of a folio's count of bytes under writeback.
 const HELD: u32 = 1;
+
+/// A block of a folio, counted from its first, that cannot be written.
+struct Failed {
+    block: u32,
+    error: Error,
+}
+
+/// What two parts of a folio came to: what can be written when there is memory again is to be tried again.
+fn worse(one: Result, other: Result) -> Result {
+    match other {
+        Err(error) if error == ENOMEM => other,
+        _ => one.and(other),
+    }
+}
 
 /// A folio that is being given to bios.
 struct Pieces {
@@ -145,49 +159,72 @@ impl<T: WriteMap> Writer<'_, '_, T> {
             counted: false,
         };
         let written = match folio.state() {
-            None => self
-                .range(pass, &folio, 0..io_end, &mut pieces, true)
-                .inspect_err(|_| {
-                    // A record made on the way says nothing yet of what is still to be written.
-                    if let Some(state) = folio.state() {
-                        state.set_dirty(0..(io_end >> bits) as u32);
-                    }
-                }),
+            None => self.whole(pass, &folio, io_end, &mut pieces),
             Some(state) => {
                 state.begin_write(HELD);
                 pieces.counted = true;
                 // A mapping makes all blocks dirty, and those past the end have no place on disk.
                 state.clear_dirty((io_end >> bits) as u32..state.blocks());
-                self.dirty_blocks(pass, &folio, state, (io_end >> bits) as u32, &mut pieces)
+                self.dirty_blocks(pass, &folio, state, 0..(io_end >> bits) as u32, &mut pieces)
             }
         };
         self.leave(pass, folio, &pieces, &written);
         written
     }
 
-    /// Writes the dirty blocks of a folio with a record, up to block `end`.
+    /// Writes a folio without a record up to byte `io_end`, all of it.
+    fn whole(
+        &mut self,
+        pass: &mut Writeback<'_, T>,
+        folio: &LockedFolio<'_>,
+        io_end: u64,
+        pieces: &mut Pieces,
+    ) -> Result {
+        match self.range(pass, folio, 0..io_end, pieces, true) {
+            Ok(()) => Ok(()),
+            Err(failed) => {
+                let bits = self.inode.block_bits();
+                let state = self.counted(folio, pieces);
+                let rest = failed.block..(io_end >> bits) as u32;
+                state.set_dirty(rest.clone());
+                let behind = rest.start.saturating_add(1)..rest.end;
+                let others = self.dirty_blocks(pass, folio, state, behind, pieces);
+                worse(Err(failed.error), others)
+            }
+        }
+    }
+
+    /// Writes the dirty blocks among `rest` of a folio with a record. One that cannot be written stays dirty there, and keeps
+    /// no other from being written.
     fn dirty_blocks(
         &mut self,
         pass: &mut Writeback<'_, T>,
         folio: &LockedFolio<'_>,
         state: &BlockState,
-        end: u32,
+        mut rest: Range<u32>,
         pieces: &mut Pieces,
     ) -> Result {
         let bits = self.inode.block_bits();
-        let mut rest = 0..end;
+        let mut written = Ok(());
         while let Some(blocks) = state.next_dirty(rest.clone()) {
             rest.start = blocks.end;
             let bytes = u64::from(blocks.start) << bits..u64::from(blocks.end) << bits;
             // Before the I/O: whatever gets dirty from now on is to be written again.
             state.clear_dirty(blocks.clone());
-            self.range(pass, folio, bytes, pieces, false)
-                .inspect_err(|_| state.set_dirty(blocks))?;
+            if let Err(failed) = self.range(pass, folio, bytes, pieces, false) {
+                let block = failed
+                    .block
+                    .clamp(blocks.start, blocks.end.saturating_sub(1));
+                state.set_dirty(block..blocks.end);
+                rest.start = block.saturating_add(1);
+                written = worse(written, Err(failed.error));
+            }
         }
-        Ok(())
+        written
     }
 
-    /// Plans and issues the writes of `bytes` of the folio. `whole` if that is all there is to write of it.
+    /// Plans and issues the writes of `bytes` of the folio. `whole` if that is all there is to write of it. What comes before
+    /// the block that failed is on its way.
     fn range(
         &mut self,
         pass: &mut Writeback<'_, T>,
@@ -195,8 +232,13 @@ impl<T: WriteMap> Writer<'_, '_, T> {
         bytes: Range<u64>,
         pieces: &mut Pieces,
         whole: bool,
-    ) -> Result {
+    ) -> Result<(), Failed> {
         pass.account(folio, bytes.end.saturating_sub(bytes.start));
+        let first = folio.pos() >> self.inode.block_bits();
+        let failed = |block: u64, error| Failed {
+            block: block.saturating_sub(first) as u32,
+            error,
+        };
         self.planner.range(
             folio.pos().saturating_add(bytes.start),
             bytes.end.saturating_sub(bytes.start),
@@ -204,10 +246,11 @@ impl<T: WriteMap> Writer<'_, '_, T> {
         loop {
             match self.planner.step() {
                 Step::Done => return Ok(()),
-                Step::Map { block, max } => self.map(block, max)?,
+                Step::Map { block, max } => self
+                    .map(folio, block, max)
+                    .map_err(|error| failed(block, error))?,
                 Step::Send(reason) => self.send(reason),
-                // A write map gives no holes.
-                Step::Zero { .. } => return Err(EIO),
+                Step::Zero { .. } => {}
                 Step::Append {
                     offset,
                     len,
@@ -231,6 +274,11 @@ impl<T: WriteMap> Writer<'_, '_, T> {
 
     /// Counts `bytes` more in the folio's record, which is made if need be.
     fn count(&self, folio: &LockedFolio<'_>, bytes: u32, pieces: &mut Pieces) {
+        self.counted(folio, pieces).begin_write(bytes);
+    }
+
+    /// The folio's record, which is made if need be and counts the pieces from now on.
+    fn counted<'f>(&self, folio: &'f LockedFolio<'_>, pieces: &mut Pieces) -> &'f BlockState {
         let state = folio.make_state(self.inode.block_bits());
         if !pieces.counted {
             self.inode
@@ -238,22 +286,24 @@ impl<T: WriteMap> Writer<'_, '_, T> {
             state.begin_write(HELD);
             pieces.counted = true;
         }
-        state.begin_write(bytes);
+        state
     }
 
-    fn map(&mut self, block: u64, max: u64) -> Result {
+    /// Answers the planner where `block`, which lies in the folio, is to be written.
+    fn map(&mut self, folio: &LockedFolio<'_>, block: u64, max: u64) -> Result {
         let waiting = self.rest.take(block);
-        let Chosen { run, fresh } = match waiting.filter(|run| run.place != Place::Hole) {
+        let mut chosen = match waiting.filter(|run| run.place != Place::Hole) {
             Some(run) => Chosen { run, fresh: false },
             None => {
                 self.rest.clear();
                 T::map_write(self.inode, block, max, &mut self.rest)?
             }
         };
-        self.fresh = fresh;
-        if run.place == Place::Hole {
-            return Err(EIO);
+        if chosen.run.place == Place::Hole {
+            chosen = self.in_hole(folio, chosen.run)?;
         }
+        let Chosen { run, fresh } = chosen;
+        self.fresh = fresh;
         // What pages need to be written goes out together, whatever has to be read meanwhile.
         let run = Run {
             boundary: false,
@@ -262,101 +312,28 @@ impl<T: WriteMap> Writer<'_, '_, T> {
         answer(self.inode, &mut self.planner, run)
     }
 
-    /// Appends `range` of the folio to the open bio. `false` if that was full, and a new one was begun.
-    fn append(
-        &mut self,
-        pass: &mut Writeback<'_, T>,
-        folio: &LockedFolio<'_>,
-        range: Range<u64>,
-        sector: u64,
-        expected: u64,
-    ) -> bool {
-        if let Some(open) = &mut self.open {
-            if open.append(folio, range.clone()) {
-                self.tell(folio, &range, sector);
-                return true;
-            }
-        }
-        let first = self.open.is_none();
-        if !first {
-            self.send(Reason::Full);
-        }
-        let segments = match self.scattered {
-            true => FEW_SEGMENTS,
-            false => segments_for(expected),
-        };
-        if self.scattered {
-            self.plug.separate(self.rest.runs().len());
-        }
-        let mut open = OpenBio::write(pass, sector, segments);
-        // An empty bio has room for one piece.
-        let _ = open.append(folio, range.clone());
-        self.open = Some(open);
-        self.tell(folio, &range, sector);
-        first
-    }
-
-    /// A ticket for another bio: one that fails costs its own blocks only. Without memory it shares that of the last.
-    fn renew_ticket(&mut self) {
-        if !self.awaited {
-            return;
-        }
-        if let Ok(ticket) = Ticket::new() {
-            core::mem::replace(&mut self.ticket, ticket).leave(true);
-            self.awaited = false;
-        }
-    }
-
-    /// Notes that fresh blocks have joined the open bio. The file system is told of them a row at a time, before they
-    /// are sent: once a page is clean and gone, whoever needs it looks on the disk.
-    fn tell(&mut self, folio: &LockedFolio<'_>, piece: &Range<u64>, sector: u64) {
-        if !self.fresh {
-            return;
-        }
-        if !self.open.as_ref().is_some_and(OpenBio::has_ticket) {
-            self.renew_ticket();
-            if let Some(open) = &mut self.open {
-                open.hold(&self.ticket);
-            }
-        }
+    /// What is to be written of the folio where the file has no space, from the beginning of `hole` on. Who makes one page of
+    /// a mapping dirty makes the whole folio so: its other blocks are zeroes, and need none. If the first is not, somebody
+    /// changed it who never asked, and it is not too late.
+    #[cold]
+    fn in_hole(&mut self, folio: &LockedFolio<'_>, hole: Run) -> Result<Chosen> {
         let bits = self.inode.block_bits();
-        let first = folio.pos().saturating_add(piece.start) >> bits;
-        let end = folio.pos().saturating_add(piece.end) >> bits;
-        if self.untold.end != first || self.untold.is_empty() {
-            self.tell_now();
-            self.untold.start = first;
-            self.untold_disk = sector >> bits.saturating_sub(SECTOR_SHIFT);
+        let start = (hole.first << bits).saturating_sub(folio.pos());
+        let blocks = (folio.size().saturating_sub(start) >> bits).min(hole.len);
+        let is_zero = |index: u64| {
+            let start = start.saturating_add(index << bits);
+            folio.is_zero(start..start.saturating_add(1 << bits))
+        };
+        let len = (0..blocks).find(|index| !is_zero(*index)).unwrap_or(blocks);
+        if len > 0 {
+            let run = Run { len, ..hole };
+            return Ok(Chosen { run, fresh: false });
         }
-        self.untold.end = end;
-    }
-
-    fn tell_now(&mut self) {
-        let untold = core::mem::replace(&mut self.untold, 0..0);
-        if !untold.is_empty() {
-            let told = T::submitted(self.inode, untold, self.untold_disk, &self.ticket);
-            self.awaited = true;
-            self.refused = self.refused.or(told.err());
-        }
-    }
-
-    /// What came of telling the file system since the last time.
-    fn told(&mut self) -> Result {
-        self.error.take().map_or(Ok(()), Err)
-    }
-
-    /// Sends the open bio, if there is one. If the file system could not be told of its blocks they may be another file's
-    /// by now, and nobody would find what is written there: the bio fails.
-    fn send(&mut self, reason: Reason) {
-        self.tell_now();
-        let refused = self.refused.take();
-        self.error = self.error.or(refused);
-        self.scattered = matches!(reason, Reason::NotAdjacent | Reason::Gap);
-        if let Some(open) = self.open.take() {
-            self.inode.trace_bio(&open, reason as u8, Direction::Write);
-            match refused {
-                None => open.send(),
-                Some(_) => open.fail(),
-            }
+        T::reserve(self.inode, hole.first, 1)?;
+        let chosen = T::map_write(self.inode, hole.first, 1, &mut self.rest)?;
+        match chosen.run.place {
+            Place::Mapped(_) => Ok(chosen),
+            Place::Hole => Err(EIO),
         }
     }
 

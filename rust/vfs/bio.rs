@@ -175,7 +175,7 @@ impl OpenBio {
         }
     }
 
-    /// Gives a bio that was begun with few segments as many as a bio can have. `false` if it has them.
+    /// Gives a bio that was begun with few segments as many as a bio can have. `false` if it has them, or memory is short.
     #[cold]
     fn grow(&mut self) -> bool {
         // SAFETY: Both bios are ours and not sent. The pieces move: each belongs to one bio at a time, and so does the
@@ -186,14 +186,18 @@ impl OpenBio {
             if count < (*old).bi_max_vecs || u32::from(count) >= MAX_SEGMENTS {
                 return false;
             }
+            // Whoever holds a bio of the pool must not wait there for another: all may be held by such as wait.
             let pool = &raw mut bindings::fs_bio_set;
             let new = bindings::bio_alloc_bioset(
                 (*old).bi_bdev,
                 MAX_SEGMENTS as u16,
                 (*old).bi_opf,
-                bindings::GFP_NOFS,
+                bindings::GFP_NOWAIT,
                 pool,
             );
+            if new.is_null() {
+                return false;
+            }
             core::ptr::copy_nonoverlapping((*old).bi_io_vec, (*new).bi_io_vec, usize::from(count));
             (*new).bi_vcnt = count;
             (*new).bi_iter = (*old).bi_iter;

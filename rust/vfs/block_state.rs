@@ -210,6 +210,11 @@ impl BlockState {
         self.dirty.next_run(range, true)
     }
 
+    /// The first run of blocks in `range` that need not be written.
+    pub(super) fn next_clean(&self, range: Range<u32>) -> Option<Range<u32>> {
+        self.dirty.next_run(range, false)
+    }
+
     /// Counts `bytes` more to be read; the folio stays locked until all have been given back. Bytes and not pieces,
     /// because a bio makes one piece of two that are adjacent in the folio.
     pub(crate) fn begin_read(&self, bytes: u32) {

@@ -182,6 +182,14 @@ impl<'a> LockedFolio<'a> {
         }
     }
 
+    /// Whether `range` (bytes of the folio) holds nothing but zeroes.
+    pub(crate) fn is_zero(&self, range: Range<u64>) -> bool {
+        let end = range.end.min(self.size());
+        let len = end.saturating_sub(range.start);
+        // SAFETY: The range lies in the folio, which is locked.
+        unsafe { bindings::rfs_folio_is_zero(self.as_raw(), range.start as usize, len as usize) }
+    }
+
     /// The record of its blocks (of `1 << block_bits` bytes), made if it has none. May sleep for memory.
     pub(crate) fn make_state(&self, block_bits: u32) -> &BlockState {
         if let Some(state) = self.0.state() {
@@ -208,6 +216,15 @@ impl<'a> LockedFolio<'a> {
         }
         // SAFETY: The folio is locked and in the mapping.
         unsafe { bindings::filemap_dirty_folio(self.mapping(), self.as_raw()) };
+    }
+
+    /// The first run of blocks in `range`, counted from its first, that need not be written.
+    pub(crate) fn next_clean(&self, range: Range<u32>) -> Option<Range<u32>> {
+        if self.is_dirty() {
+            self.0.state()?.next_clean(range)
+        } else {
+            Some(range).filter(|range| range.start < range.end)
+        }
     }
 
     /// Notes that the whole folio holds what the file holds.
@@ -240,6 +257,12 @@ impl<'a> LockedFolio<'a> {
     ) {
         // SAFETY: The folio is locked and the pass's control is ours.
         unsafe { bindings::folio_redirty_for_writepage(pass.control(), self.as_raw()) };
+    }
+
+    /// Waits until no byte of the folio is on its way to the disk. Sleeps.
+    pub(crate) fn wait_writeback(&self) {
+        // SAFETY: The folio is locked, so that it does not come under writeback again.
+        unsafe { bindings::folio_wait_writeback(self.as_raw()) };
     }
 
     /// Waits until the folio's bytes may change, where the device needs them stable while it writes.

@@ -68,7 +68,7 @@ pub(crate) mod inode_write;
 pub(crate) mod iomap;
 pub(crate) mod later;
 pub(crate) mod lost_writes;
-mod no_fail;
+pub(crate) mod no_fail;
 pub(crate) mod readahead;
 pub(crate) mod stat;
 pub(crate) mod super_block;

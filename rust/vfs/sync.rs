@@ -47,6 +47,12 @@ impl<T> RwSem<T> {
         ReadGuard(self)
     }
 
+    /// Locks for reading if that does not take waiting for somebody.
+    pub(crate) fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+        // SAFETY: `raw` was initialised by `new`.
+        (unsafe { bindings::down_read_trylock(self.raw.get()) } != 0).then(|| ReadGuard(self))
+    }
+
     /// Locks for writing. Sleeps.
     #[must_use = "the semaphore is released when the guard is dropped"]
     pub(crate) fn write(&self) -> WriteGuard<'_, T> {

@@ -140,6 +140,78 @@ test_errors() {
 	fsck_clean "$DISK1"
 }
 
+# The same while somebody reads the hole through a mapping.
+test_errors_beside_a_reader() {
+	local free
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	modprobe dm_delay
+	prepare 1024
+	xfs_io -f -c 'pwrite -S 1 0 100k' -c 'truncate 8m' -c fsync m/f > out
+	umount m
+	dm_disk below "0 $(sectors "$DISK1") linear $DISK1 0"
+	dm_disk d "0 $(sectors "$DISK1") delay /dev/mapper/below 0 0 /dev/mapper/below 0 1000"
+	mount_volume /dev/mapper/d m
+	xfs_io -d -c 'pwrite -S 2 -b 64k 1m 64k' -c fsync m/f > out
+	sync
+	free=$(stat -f -c %f m)
+	dm_change below "0 $(sectors "$DISK1") error"
+	python3 - <<'EOF' || fail "a direct write beside a reader"
+import errno, mmap, os, threading
+file = os.open("m/f", os.O_RDWR | os.O_DIRECT)
+memory = mmap.mmap(os.open("m/f", os.O_RDWR), 8 << 20)
+source = mmap.mmap(-1, 65536)
+source[:] = b"z" * 65536
+said = []
+def write():
+    try:
+        os.lseek(file, 2 << 20, os.SEEK_SET)
+        said.append(os.writev(file, [source]))
+    except OSError as error:
+        said.append(-error.errno)
+thread = threading.Thread(target=write)
+thread.start()
+seen = 0
+while thread.is_alive():
+    for at in range(0, 65536, 4096):
+        assert memory[(2 << 20) + at] == 0
+        seen += 1
+thread.join()
+assert said == [-errno.EIO], said
+assert seen >= 16, seen
+EOF
+	dm_change below "0 $(sectors "$DISK1") linear $DISK1 0"
+	same "$free" "$(stat -f -c %f m)" "free blocks after a write that failed"
+	umount m
+	run_deferred
+	cd "$WORK"
+	fsck_clean "$DISK1"
+}
+
+# Who must not wait is told so where pointers have to be read first, and served where they are known.
+test_nowait() {
+	prepare 1024
+	xfs_io -f -c 'pwrite -S 1 -b 64k 0 1m' m/f > out
+	again
+	python3 - <<'EOF' || fail "RWF_NOWAIT"
+import errno, mmap, os
+file = os.open("m/f", os.O_RDWR | os.O_DIRECT)
+memory = mmap.mmap(-1, 4096)
+def now(at):
+    # A queue that is full is a reason to wait as well.
+    for attempt in range(1000):
+        try:
+            return os.preadv(file, [memory], at, os.RWF_NOWAIT)
+        except OSError as error:
+            assert error.errno == errno.EAGAIN, error
+    return -errno.EAGAIN
+assert now(4096) == 4096
+assert now(500 << 10) == -errno.EAGAIN
+assert os.preadv(file, [memory], 500 << 10) == 4096 and memory[:] == b"\1" * 4096
+assert now(504 << 10) == 4096 and memory[:] == b"\1" * 4096
+EOF
+	clean
+}
+
 # With O_DSYNC a write that has returned stays, though nobody syncs and the volume is cut off from its device.
 test_dsync() {
 	allow_kernel 'rext2.*(shut|cannot|error)'

@@ -87,6 +87,53 @@ EOF
 	fsck_clean "$DISK1"
 }
 
+# Contents that were written stay, though others of the same pass were not: each bio answers for its own.
+test_bad_overwrite() {
+	local block all
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	all=$(sectors "$DISK1")
+	prepare 4096
+	head -c 1M /dev/zero | tr '\0' a > m/file
+	sync
+	block=$(file_blocks "$DISK1" /file | sed -n 1p)
+	xfs_io -c 'pwrite -S 0x62 0 32k' -c 'pwrite -S 0x63 1m 64k' m/file > out
+	dm_change d "0 $((block * 8)) linear $DISK1 0
+$((block * 8)) 64 error
+$((block * 8 + 64)) $((all - block * 8 - 64)) linear $DISK1 $((block * 8 + 64))"
+	fails_with 'Input/output error' sync m/file
+	dm_change d "$(working)"
+	drop_caches
+	cmp <(tail -c 64k m/file) <(head -c 64k /dev/zero | tr '\0' c) || fail "what was appended is lost"
+	umount m
+	run_deferred
+	cd "$WORK"
+	fsck_clean "$DISK1"
+}
+
+# What fails before anything is written keeps no space: a block that cannot be read in order to change a part of it, and
+# blocks that cannot be zeroed.
+test_failures_keep_no_space() {
+	local free
+	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'
+	prepare 1024
+	xfs_io -f -c 'pwrite 0 1k' -c 'truncate 32m' m/f > out
+	drop_caches
+	stat m/f > out
+	# The bitmaps are in memory.
+	xfs_io -f -c 'pwrite 0 1k' -c fsync m/other > out
+	free=$(stat -f -c %f m)
+	dm_change d "$(failing)"
+	fails_with 'Input/output error' xfs_io -c 'pwrite -b 10k 100 10k' m/f
+	same "$free" "$(stat -f -c %f m)" "free blocks after a write that failed"
+	fails_with 'Input/output error' xfs_io -c 'falloc 0 20m' m/f
+	same "$free" "$(stat -f -c %f m)" "free blocks after a fallocate that failed"
+	dm_change d "$(working)"
+	umount m || true
+	run_deferred
+	cd "$WORK"
+	repaired
+}
+
 # It works again, and what could not be written can be written anew.
 test_error_and_back() {
 	allow_kernel 'I/O error|rext2.*(cannot|not written|failed|error)|lost async page write|Buffer I/O'

@@ -133,6 +133,116 @@ EOF
 	clean
 }
 
+# A write that puts nothing into the file takes no space: the copy fails after space was set aside.
+nothing_written() {
+	local free
+	fresh -b "$1" -m 0
+	xfs_io -f -c 'pwrite -b 64k 0 64k' -c 'truncate 8m' m/f > out
+	sync
+	free=$(stat -f -c %f m)
+	python3 - <<'EOF' || fail "writes from bad addresses"
+import ctypes, errno, mmap, os
+libc = ctypes.CDLL(None, use_errno=True)
+pwrite = libc.pwrite
+pwrite.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
+pwrite.restype = ctypes.c_ssize_t
+file = os.open("m/f", os.O_RDWR)
+free = os.statvfs("m").f_bfree
+for at in range(32):
+    assert pwrite(file, 4096, 200000, at << 18) == -1 and ctypes.get_errno() == errno.EFAULT
+assert os.statvfs("m").f_bfree == free, (os.statvfs("m").f_bfree, free)
+# Of this one a page can be read, and nothing behind it.
+memory = mmap.mmap(-1, 1 << 20)
+memory[:] = b"y" * len(memory)
+base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+assert libc.mprotect(ctypes.c_void_p(base + 4096), ctypes.c_size_t(len(memory) - 4096), 0) == 0
+for at in (1 << 20, 3 << 20):
+    assert pwrite(file, base, 200000, at) == 4096, ctypes.get_errno()
+os.fsync(file)
+EOF
+	# Two pages, and their pointer blocks.
+	((free - $(stat -f -c %f m) <= 2 * 4096 / $1 + 4)) || fail "$((free - $(stat -f -c %f m))) blocks are gone"
+	same "$(head -c 4096 /dev/zero | tr '\0' y | sha256sum)" "$(dd if=m/f bs=4k skip=768 count=1 status=none | sha256sum)" "what was copied"
+	clean
+}
+test_nothing_written_1k_blocks() { nothing_written 1024; }
+test_nothing_written_4k_blocks() { nothing_written 4096; }
+
+# A page of a mapping that just fits into the free space is written, though its folio does not.
+test_page_of_a_folio() {
+	fresh -b 1024 -m 0
+	truncate -s 4M m/holes
+	cat m/holes > /dev/null
+	leave 24
+	python3 - <<'EOF' || fail "a page of a large folio"
+import mmap, os, struct
+file = os.open("m/holes", os.O_RDWR)
+memory = mmap.mmap(file, 4 << 20)
+pages = len(memory) // 4096
+base = next(int(line.split("-")[0], 16) for line in open("/proc/self/maps") if "/m/holes" in line)
+pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
+flags = os.open("/proc/kpageflags", os.O_RDONLY)
+def tail(page):
+    # The kernel may take a page out of the mapping at any time.
+    for attempt in range(100):
+        assert memory[page * 4096] == 0
+        entry, = struct.unpack("<Q", os.pread(pagemap, 8, (base // 4096 + page) * 8))
+        if entry >> 63:
+            break
+    else:
+        assert False, f"page {page} is not mapped"
+    return struct.unpack("<Q", os.pread(flags, 8, (entry & (1 << 55) - 1) * 8))[0] >> 16 & 1
+for page in range(pages):
+    assert memory[page * 4096] == 0
+tails = [tail(page) for page in range(pages)]
+# The last page of a folio of 64 KiB at the least.
+last = next(page for page in range(16, pages) if all(tails[page - 14:page + 1]))
+while last + 1 < pages and tails[last + 1]:
+    last += 1
+before = os.statvfs("m").f_bfree
+memory[last * 4096] = 7
+memory.flush()
+os.fsync(file)
+free = os.statvfs("m").f_bfree
+# Four blocks, and those of pointers.
+assert before - 8 <= free <= before - 4, (before, free)
+memory[last * 4096 + 1] = 9
+memory.flush()
+open("page", "w").write(str(last))
+EOF
+	again
+	python3 - <<'EOF' || fail "the page on disk"
+last = int(open("page").read())
+expected = bytearray(4 << 20)
+expected[last * 4096:last * 4096 + 2] = b"\7\11"
+assert open("m/holes", "rb").read() == expected
+EOF
+	clean
+}
+
+# Of a block that is written in part, what lies behind the end of the file shows in no mapping.
+test_behind_the_end() {
+	local block
+	fresh -b 4096
+	printf 'short' > m/f
+	umount m
+	block=$(file_blocks "$DISK1" /f | sed -n 1p)
+	printf 'left over' | dd of="$DISK1" bs=1 seek=$((block * 4096 + 100)) conv=notrunc status=none
+	mount_volume "$DISK1" m
+	python3 - <<'EOF' || fail "bytes behind the end of a file"
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+file = os.open("m/f", os.O_RDWR)
+assert os.pwrite(file, b"S", 0) == 1
+PROT_READ, MAP_SHARED = 1, 1
+memory = libc.mmap(None, ctypes.c_size_t(4096), PROT_READ, MAP_SHARED, file, ctypes.c_long(0))
+page = ctypes.string_at(memory, 4096)
+assert page == b"Short" + bytes(4091), page.strip(b"\0")
+EOF
+	clean
+}
+
 # in_use BLOCK WORD: the volume's bitmap says so on the disk.
 in_use() { debugfs -R "testb $1" "$DISK1" 2> /dev/null | grep "$2" > /dev/null; }
 

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use rext2_host::ext2::overlay::{Extent, Found, Overlay, State, Store, MOST_ROOM};
-use std::{collections::BTreeMap, ops::Range};
+use std::{cell::Cell, collections::BTreeMap, ops::Range, rc::Rc};
 
 /// Blocks in the model's file.
 const BLOCKS: u32 = 64;
@@ -16,8 +16,10 @@ type Ticket = u8;
 #[derive(Debug, Default)]
 struct Sorted {
     items: BTreeMap<u32, Extent<Ticket>>,
-    room: usize,
+    room: Rc<Cell<usize>>,
     full: bool,
+    /// How many more reservations that need memory succeed; all if it does not say.
+    memory: Rc<Cell<Option<usize>>>,
 }
 
 /// There is no more memory.
@@ -36,12 +38,18 @@ impl Store<Extent<Ticket>> for Sorted {
             return Err(NoMemory);
         }
         assert!(more <= MOST_ROOM);
-        self.room = self.room.max(more);
+        if more > self.room.get() {
+            if let Some(left) = self.memory.get() {
+                self.memory.set(Some(left.checked_sub(1).ok_or(NoMemory)?));
+            }
+        }
+        self.room.set(self.room.get().max(more));
         Ok(())
     }
 
     fn insert(&mut self, key: u32, element: Extent<Ticket>) {
-        self.room = self.room.checked_sub(1).expect("room was asked for");
+        let room = self.room.get().checked_sub(1);
+        self.room.set(room.expect("room was asked for"));
         assert_eq!(self.items.insert(key, element), None, "keys are unique");
     }
 
@@ -49,7 +57,7 @@ impl Store<Extent<Ticket>> for Sorted {
         self.items
             .remove(&key)
             .expect("only what is there is removed");
-        self.room = (self.room + 1).min(MOST_ROOM);
+        self.room.set((self.room.get() + 1).min(MOST_ROOM));
     }
 }
 
@@ -158,6 +166,11 @@ impl Pair {
         }
         let extents = all(&self.overlay);
         assert_eq!(extents.is_empty(), self.overlay.is_empty());
+        let reserved = extents
+            .iter()
+            .filter(|extent| extent.state == State::Reserved);
+        let reserved = reserved.map(|extent| u64::from(extent.len)).sum();
+        assert_eq!(self.overlay.reserved(), reserved);
         assert!(extents.iter().all(|extent| extent.len > 0));
         assert!(extents.windows(2).all(|two| two[0].end() <= two[1].first));
     }
@@ -193,6 +206,36 @@ proptest! {
             pair.apply(action);
             pair.check();
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whichever allocation fails, what is known stays, and the operation can be done over.
+    #[test]
+    fn a_change_without_memory_can_be_done_over(
+        actions in prop::collection::vec(action(), 1..40), range in range(), state in state(), memory in 0usize..3,
+    ) {
+        let (room, left) = (Rc::default(), Rc::<Cell<_>>::default());
+        let store = Sorted { room: Rc::clone(&room), memory: left.clone(), ..Sorted::default() };
+        let mut pair = Pair { overlay: Overlay::new(store), ..Pair::new() };
+        for action in &actions {
+            pair.apply(action);
+        }
+        // Each extent changes at once.
+        let Some(extent) = pair.overlay.extents_from(range.start).next().cloned() else { return Ok(()) };
+        let start = range.start.max(extent.first);
+        let range = start..(start + (range.end - range.start)).min(extent.end());
+        room.set(0);
+        left.set(Some(memory));
+        if pair.overlay.change(range.clone(), state.clone()).is_err() {
+            pair.check();
+            left.set(None);
+            pair.overlay.change(range.clone(), state.clone()).expect("there is memory");
+        }
+        pair.set(&range, &state);
+        pair.check();
     }
 }
 
