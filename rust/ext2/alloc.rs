@@ -113,8 +113,10 @@ impl SuperBlock {
         );
     }
 
-    /// Gives out blocks: the longest row near the goal. Sleeps. `ENOSPC`, `EIO`, `EUCLEAN`.
+    /// Gives out blocks: the longest row near the goal. Sleeps. `ENOSPC`, `EIO`, `EUCLEAN`, `EROFS`: the bitmaps of a volume
+    /// that became read-only because it is damaged are not to be believed.
     pub(super) fn allocate(&self, want: &Request) -> Result<Run32> {
+        self.check_writes()?;
         let most = want.len.max(1);
         match want.from {
             Budget::Reserved => self.search_again(&Request { len: most, ..*want }),

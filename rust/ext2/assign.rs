@@ -29,7 +29,16 @@ use kernel::{prelude::*, sync::Arc};
 const MOST: u32 = 1 << 16;
 
 impl WriteMap for Ext2 {
+    fn check_writes(inode: &Inode) -> Result {
+        inode.sb().check_writes()
+    }
+
+    fn check_live(inode: &Inode) -> Result {
+        inode.sb().check_live()
+    }
+
     fn reserve(inode: &Inode, first: u64, len: u64) -> Result {
+        inode.sb().check_writes()?;
         let mut range = block_range(first, len)?;
         range.start = on_disk_until(inode, &range)?;
         if range.is_empty() {
@@ -305,9 +314,10 @@ pub(super) fn choose(inode: &Inode, state: &mut MapState, extent: &Extent) -> Re
         .overlay
         .change(extent.first..end, State::Allocated(run.start))
     {
-        sb.return_run(run.start, run.len);
-        // What was taken from the reservation goes back into it: the extent is still reserved.
-        sb.reserve_blocks(run.len.into())?;
+        // The extent is still reserved, and what it needs stays set aside.
+        let kept = sb.return_reserved(run.start, run.len);
+        let lost = u64::from(run.len).saturating_sub(kept);
+        state.reserved = state.reserved.saturating_sub(lost);
         return Err(error);
     }
     state.reserved = state.reserved.saturating_sub(run.len.into());

@@ -27,7 +27,7 @@ pub(super) fn commit_soon(inode: &Inode) -> Result {
 /// What [`commit_soon`] has asked for. What fails is still listed, and its inode dirty: it comes again with the flusher's
 /// next round, and whoever syncs is told.
 pub(super) fn commit_later(sb: &SuperBlock) {
-    if sb.check_live().is_err() || sb.is_read_only() {
+    if sb.check_live().is_err() || !sb.data().record.is_in_use() {
         return;
     }
     let _scope = NoFsScope::new();
@@ -107,8 +107,17 @@ impl Batch {
                 }
             }
             Ok(None) => self.done(&inode, store_settled(&inode)),
+            Err(error) if error == EAGAIN => self.add_later(&inode),
             Err(error) => self.failed(&inode, error),
         }
+    }
+
+    /// Another commit of the file uses what is set aside for it, and may itself wait for a file that is prepared here.
+    fn add_later(&mut self, inode: &Inode) {
+        self.finish(inode.sb());
+        let linked = commit::link(inode, self.extents);
+        let stored = linked.and_then(|_| inode_write::store(inode).map(drop));
+        self.done(inode, stored);
     }
 
     fn done(&mut self, inode: &Inode, result: Result) {
@@ -139,9 +148,14 @@ impl Batch {
     /// Makes the files reachable that were prepared. Gives the first error when all have been tried. Sleeps; `EIO`,
     /// `ENOSPC`, `ENOMEM`, `EUCLEAN`.
     pub(super) fn commit(mut self, sb: &SuperBlock) -> Result {
+        self.finish(sb);
+        self.result
+    }
+
+    fn finish(&mut self, sb: &SuperBlock) {
         let ready = mem::replace(&mut self.ready, KVVec::new());
         if ready.is_empty() {
-            return self.result;
+            return;
         }
         let flushed = sb.flush_device();
         for (inode, prepared) in ready {
@@ -159,7 +173,6 @@ impl Batch {
             };
             self.done(&inode, done);
         }
-        self.result
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     state::{MapState, State},
     Inode,
 };
-use crate::vfs::{buffer::Buffer, writeback::plugged};
+use crate::vfs::{buffer::Buffer, ticket::Ticket, writeback::plugged};
 use core::ops::Range;
 use kernel::prelude::*;
 
@@ -64,10 +64,17 @@ pub(super) fn link(inode: &Inode, extents: Extents) -> Result<bool> {
     }
     // Truncation or another commit between the two halves makes the work useless; then it is done over.
     for _ in 0..ATTEMPTS {
-        let Some(prepared) = prepare(inode)? else {
-            return Ok(false);
+        let prepared = match prepare(inode) {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => return Ok(false),
+            Err(error) if error == EAGAIN => {
+                wait_for_others(inode)?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        inode.sb().flush_device()?;
+        let flushed = inode.sb().flush_device();
+        flushed.inspect_err(|_| give_up(inode, &prepared))?;
         if finish(inode, prepared)? {
             return Ok(true);
         }
@@ -139,7 +146,8 @@ impl Prepared {
     }
 }
 
-/// The first half: everything but the pointers that make it reachable. `None` if there is nothing to do.
+/// The first half: everything but the pointers that make it reachable. `None` if there is nothing to do. `EAGAIN` if
+/// another preparation of the file uses what is set aside for its pointer blocks.
 pub(super) fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     let mut state = inode.data().map.write();
     drop_failed(inode, &mut state)?;
@@ -152,13 +160,21 @@ pub(super) fn prepare(inode: &Inode) -> Result<Option<Prepared>> {
     };
     let built =
         build(inode, &mut state, &mut prepared).and_then(|()| write_new(inode, &state, &prepared));
+    if built.is_ok() && prepared.extents.is_empty() {
+        return Ok(None);
+    }
+    let others = state.preparing != 0;
+    state.preparing = state.preparing.saturating_add(1);
     drop(state);
     match built {
-        Ok(()) if prepared.extents.is_empty() => Ok(None),
         Ok(()) => Ok(Some(prepared)),
         Err(error) => {
             give_up(inode, &prepared);
-            Err(error)
+            Err(if error == ENOSPC && others {
+                EAGAIN
+            } else {
+                error
+            })
         }
     }
 }
@@ -273,7 +289,7 @@ pub(super) fn finish(inode: &Inode, prepared: Prepared) -> Result<bool> {
     );
     // Whoever finds the pointers finds the inode dirty.
     inode.mark_dirty();
-    drop(state);
+    end_preparing(&mut state);
     Ok(true)
 }
 
@@ -287,17 +303,47 @@ pub(super) fn settle(inode: &Inode, state: &mut MapState) {
     state.reserved = state.reserved.saturating_sub(over);
 }
 
-/// Gives back the pointer blocks of a commit that does not happen, and sets the space aside again.
+/// Gives back the pointer blocks of a commit that does not happen. What was set aside for them is again.
 pub(super) fn give_up(inode: &Inode, prepared: &Prepared) {
     let mut state = inode.data().map.write();
+    let mut reserved = prepared.from_reserved;
     for buffer in prepared.made() {
         let block = u32::try_from(buffer.block()).unwrap_or(0);
         buffer.clone().forget();
-        inode.sb().return_run(block, 1);
-    }
-    // If others were faster, the next commit takes what is free.
-    if inode.sb().reserve_blocks(prepared.from_reserved).is_ok() {
-        state.reserved = state.reserved.saturating_add(prepared.from_reserved);
+        if reserved == 0 {
+            inode.sb().return_run(block, 1);
+        } else {
+            reserved = reserved.saturating_sub(1);
+            let kept = inode.sb().return_reserved(block, 1);
+            state.reserved = state.reserved.saturating_add(kept);
+        }
     }
     settle(inode, &mut state);
+    end_preparing(&mut state);
+}
+
+/// A preparation has come to its end: who waits for what it used goes on.
+fn end_preparing(state: &mut MapState) {
+    state.preparing = state.preparing.saturating_sub(1);
+    if let Some(awaited) = state.awaited.take() {
+        awaited.leave(true);
+    }
+}
+
+/// Waits until another preparation of the file has come to its end, if there is one.
+fn wait_for_others(inode: &Inode) -> Result {
+    let awaited = {
+        let mut state = inode.data().map.write();
+        if state.preparing == 0 {
+            return Ok(());
+        }
+        let awaited = match state.awaited.take() {
+            Some(awaited) => awaited,
+            None => Ticket::new()?,
+        };
+        state.awaited = Some(awaited.clone());
+        awaited
+    };
+    awaited.wait();
+    Ok(())
 }

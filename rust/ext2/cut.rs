@@ -13,7 +13,7 @@ use super::{
     volume::Place,
     Inode,
 };
-use crate::vfs::buffer::Buffer;
+use crate::vfs::{buffer::Buffer, task};
 use core::ops::Range;
 use kernel::prelude::*;
 
@@ -160,6 +160,7 @@ impl Pruner<'_> {
 
     /// Cuts inside the tree of `height` (one at least) under pointer block `block`, whose first file block is `first`.
     fn node(&mut self, block: u32, height: u32, first: u64) -> Result {
+        task::may_reschedule();
         let buffer = Walk::new(self.inode).read(block)?;
         let bits = self.inode.block_bits();
         let below = height.saturating_sub(1);
@@ -267,6 +268,7 @@ impl Giver<'_> {
         if self.left == 0 {
             return;
         }
+        task::may_reschedule();
         let Ok(buffer) = Walk::new(self.inode).read(block) else {
             return;
         };

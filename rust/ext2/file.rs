@@ -137,6 +137,7 @@ pub(super) fn dir_block(
 
 /// `fallocate(2)`. The inode is locked, and the invalidate lock is held. `ENOSPC`, `EOPNOTSUPP`, `EIO`.
 pub(super) fn allocate(inode: &Inode, how: Allocation, bytes: Range<u64>) -> Result {
+    inode.sb().check_writes()?;
     let size = inode.size();
     match how {
         Allocation::Allocate { keep_size } => {

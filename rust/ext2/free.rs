@@ -48,6 +48,15 @@ impl SuperBlock {
         }
     }
 
+    /// The same for blocks that were reserved: they stay set aside. Gives how many.
+    pub(super) fn return_reserved(&self, start: u32, len: u32) -> u64 {
+        let parts = self.checked_parts(start, len).map(|run| {
+            self.forget_blocks(run.start.into(), run.len.into());
+            u64::from(self.clear_blocks(run).unwrap_or(0))
+        });
+        parts.fold(0, u64::saturating_add)
+    }
+
     /// The parts of a run in each group, without those that are no file's.
     fn checked_parts(&self, start: u32, len: u32) -> impl Iterator<Item = Run32> + '_ {
         let mut rest = Run32 { start, len };

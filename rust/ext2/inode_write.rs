@@ -218,7 +218,8 @@ fn has_unwritten(inode: &Inode) -> bool {
 
 /// Sees to it that nothing about an inode that stays is only in memory.
 fn settle(inode: &Inode) -> Result {
-    if !inode.sb().is_read_only() {
+    // Also on a volume that became read-only because it is damaged: what was accepted before is not lost if it has blocks.
+    if inode.sb().data().record.is_in_use() {
         commit::commit(inode, commit::Extents::All)?;
         cut::give_back_unused(inode)?;
     }

@@ -137,15 +137,21 @@ impl Builder<'_> {
             from,
             owner: self.inode.ino(),
         })?;
-        if from == Budget::Reserved {
-            self.state.reserved = self.state.reserved.saturating_sub(1);
-            self.prepared.from_reserved = self.prepared.from_reserved.saturating_add(1);
-        }
         let recorded = sb.new_buffer(run.start.into()).and_then(|buffer| {
             self.prepared.add_made(buffer.clone())?;
             Ok(buffer)
         });
-        let buffer = recorded.inspect_err(|_| sb.return_run(run.start, 1))?;
+        let buffer = recorded.inspect_err(|_| match from {
+            Budget::Free => sb.return_run(run.start, 1),
+            Budget::Reserved => {
+                let lost = 1u64.saturating_sub(sb.return_reserved(run.start, 1));
+                self.state.reserved = self.state.reserved.saturating_sub(lost);
+            }
+        })?;
+        if from == Budget::Reserved {
+            self.state.reserved = self.state.reserved.saturating_sub(1);
+            self.prepared.from_reserved = self.prepared.from_reserved.saturating_add(1);
+        }
         buffer.mark_dirty();
         self.set(Link {
             node,

@@ -34,6 +34,7 @@ pub(super) fn begin(sb: &SuperBlock, first: bool) -> Result {
         })?;
     if first {
         warn_unchecked(sb);
+        count_free(sb);
         reclaim_orphans(sb);
     }
     Ok(())
@@ -56,15 +57,38 @@ fn warn_unchecked(sb: &SuperBlock) {
     pr_warn!("{}: {}: running e2fsck is recommended\n", sb.id(), why);
 }
 
+/// After a crash the descriptors say what was free at the last sync. Nothing is promised of blocks that are not: all bitmaps
+/// are read. One that cannot be is told of, and met again by who wants blocks there.
+fn count_free(sb: &SuperBlock) {
+    let disk = &sb.data().disk;
+    if disk.state & STATE_VALID != 0 {
+        return;
+    }
+    for group in 0..disk.geometry.group_count() {
+        if task::is_dying() {
+            return;
+        }
+        if let Ok(_windows) = sb.data().space.lock(group) {
+            let _ = sb.block_bitmap(group);
+        }
+        task::may_reschedule();
+    }
+}
+
 /// Deletes the files that were open without a name when the volume was used last.
 fn reclaim_orphans(sb: &SuperBlock) {
     let mut next = sb.data().record.last_orphan();
-    let mut count = 0u32;
+    let (mut steps, mut count) = (0u32, 0u32);
     // A list that is damaged may lead in a circle: then it comes by one of the inodes 1, 2, 4, 8… again.
     let mut seen = 0;
     while next != 0 && next != seen && !task::is_dying() {
-        if count.is_power_of_two() {
+        if steps.is_power_of_two() {
             seen = next;
+        }
+        steps = steps.saturating_add(1);
+        if let Some(older) = orphan::older_than_open(sb, next) {
+            next = older;
+            continue;
         }
         match orphan::reclaim(sb, next) {
             Ok(older) => next = older,
@@ -80,7 +104,8 @@ fn reclaim_orphans(sb: &SuperBlock) {
         );
     }
     if count > 0 {
-        sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, 0));
+        let newest = sb.data().orphans.newest();
+        sb.change_superblock(|raw| raw.set(S_LAST_ORPHAN, newest));
         pr_info!("{}: {} files without a name deleted\n", sb.id(), count);
     }
 }

@@ -57,6 +57,11 @@ impl Orphans {
         self.reclaiming.load(Relaxed)
     }
 
+    /// The beginning of the list; 0 if it is empty.
+    pub(super) fn newest(&self) -> u32 {
+        self.list.lock().newest
+    }
+
     /// What `i_dtime` of an orphan is to say; `None` for an inode that is none.
     pub(super) fn older_than(&self, ino: u32) -> Option<u32> {
         let list = self.list.lock();
@@ -137,6 +142,13 @@ pub(super) fn remove(inode: &Inode) -> Result<Option<ARef<Inode>>> {
         newer.mark_dirty();
     }
     Ok(newer)
+}
+
+/// The number of the next older one if that inode is an orphan of this mount and still open: the volume was made read-only
+/// by force meanwhile.
+pub(super) fn older_than_open(sb: &SuperBlock, ino: u32) -> Option<u32> {
+    let older = sb.data().orphans.older_than(ino)?;
+    sb.find_inode(ino.into()).map(|_| older)
 }
 
 /// Deletes the inode of that number, which the disk says is an orphan, or cuts off what is behind its end if it has

@@ -95,6 +95,10 @@ pub(crate) struct MapState {
     pub(super) truncations: u64,
     /// How often a commit was finished: another one between its halves is void then, as both link the same.
     pub(super) commits: u64,
+    /// Commits that are between their halves, with pointer blocks made.
+    pub(super) preparing: u32,
+    /// Done when one of them has come to its end.
+    pub(super) awaited: Option<Arc<Ticket>>,
     /// The volume knows that the file has to be committed.
     pub(super) listed: bool,
 }
@@ -111,6 +115,8 @@ impl MapState {
             hole: 0..0,
             truncations: 0,
             commits: 0,
+            preparing: 0,
+            awaited: None,
             listed: false,
         }
     }

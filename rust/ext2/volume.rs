@@ -165,7 +165,8 @@ impl Volume {
         self.disk.geometry.desc_block(number, self.own_block)
     }
 
-    /// Cuts the volume off from its device: nothing is written any more.
+    /// Cuts the volume off from its device: no contents of files are written any more, nor anything that leads to them
+    /// changed. What is dirty in the device's page cache is the kernel's affair.
     pub(super) fn shut_down(&self) {
         self.shut_down.store(true, ordering::Release);
     }
@@ -253,6 +254,16 @@ impl SuperBlock {
             }
             Ordering::Greater => {}
         }
+    }
+
+    /// Whether something new may be written: `EIO` if the volume is cut off from its device, `EROFS` if it has become
+    /// read-only under its users, because it is damaged or was remounted by force.
+    pub(super) fn check_writes(&self) -> Result {
+        self.check_live()?;
+        if self.is_read_only() && !self.data().orphans.is_reclaiming() {
+            return Err(EROFS);
+        }
+        Ok(())
     }
 
     /// Fails with `EIO` if the volume is cut off from its device.

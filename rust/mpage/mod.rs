@@ -108,6 +108,9 @@ impl<T: WriteMap> IomapOperations for FileMap<T> {
     const HAS_MAP: bool = true;
 
     fn begin(inode: &Inode<T>, position: u64, len: u64, purpose: Purpose) -> Result<Extent> {
+        if purpose.write {
+            T::check_writes(inode)?;
+        }
         if purpose.allocate {
             return new_extent(inode, position, len);
         }

@@ -21,6 +21,12 @@ use kernel::{prelude::*, sync::Arc};
 
 /// Where a file system's files will lie.
 pub(crate) trait WriteMap: BlockMap {
+    /// Whether anything may be written anew: `EROFS`, `EIO`.
+    fn check_writes(inode: &Inode<Self>) -> Result;
+
+    /// Whether what was accepted may be written to the device: `EIO`. Pages stay dirty if not.
+    fn check_live(inode: &Inode<Self>) -> Result;
+
     /// Sets space aside for those of the `len` blocks from file block `first` on that have none. Called with the
     /// folio locked. Fails with `ENOSPC`.
     fn reserve(inode: &Inode<Self>, first: u64, len: u64) -> Result;

@@ -28,6 +28,7 @@ use kernel::{prelude::*, sync::Arc};
 /// everybody who syncs the file is told once, and given to the caller.
 pub(crate) fn writepages<T: WriteMap>(pass: &mut Writeback<'_, T>) -> Result {
     let inode = pass.inode();
+    T::check_live(inode)?;
     let range = pass.range();
     inode.trace_window(
         range.start,

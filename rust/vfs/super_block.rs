@@ -280,10 +280,15 @@ pub(super) unsafe extern "C" fn fill_super<T: FileSystem>(
 
 /// `file_system_type::kill_sb`: the VFS lets go of everything, then the data is dropped.
 pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(raw: *mut bindings::super_block) {
-    // SAFETY: "Callback pointer"; `s_fs_info` is null or ours ("Typed super block"), and after `kill_block_super`
+    // SAFETY: "Callback pointer", with `s_umount` held; `s_fs_info` is null or ours ("Typed super block"), and after `kill_block_super`
     // no inode is left that could look at it.
     unsafe {
         let data = (*raw).s_fs_info;
+        // The VFS passes by what is read-only, and one that became so under its users may have pages to be written.
+        let read_only = (*raw).s_flags & bindings::SB_RDONLY != 0;
+        if read_only && !data.is_null() && !(*raw).s_root.is_null() {
+            bindings::sync_inodes_sb(raw);
+        }
         bindings::kill_block_super(raw);
         if !data.is_null() {
             drop(<KBox<T::Super> as ForeignOwnable>::from_foreign(

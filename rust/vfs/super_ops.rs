@@ -204,6 +204,8 @@ impl<T: FileSystem> SuperTable<T> {
                 let inode = Inode::<T>::from_raw(raw);
                 let deletes = inode.links() == 0;
                 if deletes {
+                    // Before its blocks become others': a buffer is on one list only.
+                    inode.forget_metadata();
                     bindings::rfs_sb_start_intwrite((*raw).i_sb);
                 }
                 other = T::evict(inode);

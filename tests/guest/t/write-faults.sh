@@ -435,6 +435,7 @@ damaged() {
 	block=$(file_blocks "$DISK1" /f | sed -n 1p)
 	debugfs -w -R "freeb $block" "$DISK1" 2> /dev/null
 	mount_volume "$DISK1" m "$1"
+	exec 9<> m/g
 	rm m/f
 	sync -f m || true
 	logged "rext2.*${DISK1##*/}: .*block" || fail "the log says nothing"
@@ -448,6 +449,7 @@ whole_again() {
 
 test_damage_found_while_writing() {
 	damaged errors=continue
+	exec 9>&-
 	touch m/still
 	sync -f m
 	umount m
@@ -459,6 +461,9 @@ test_damage_stops_writing() {
 	logged 'no more writing' || fail "the log does not say that writing has ended"
 	fails_with 'Read-only' touch m/x
 	fails_with 'Read-only' rm m/g
+	# As is a file that was open.
+	fails_with 'Read-only' bash -c 'echo x >&9'
+	exec 9>&-
 	cmp m/g <(head -c 20k /dev/zero)
 	umount m
 	whole_again

@@ -147,22 +147,59 @@ test_killed_again_and_again() {
 	clean
 }
 
+# Opens a file, and when it gets SIGUSR1 every way of writing it must fail.
+open_writer=$(cat <<'END'
+import errno, mmap, os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+plain = os.open(sys.argv[1], os.O_RDWR)
+direct = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
+page = mmap.mmap(-1, 4096)
+page[:] = b"x" * 4096
+open("ready", "w").close()
+signal.sigwait([signal.SIGUSR1])
+ways = {
+    "write": lambda: os.pwrite(plain, b"x", 0),
+    "append": lambda: os.pwrite(plain, b"x", 8192),
+    "direct": lambda: os.pwritev(direct, [page], 0),
+    "direct append": lambda: os.pwritev(direct, [page], 8192),
+    "fallocate": lambda: os.posix_fallocate(plain, 0, 16384),
+}
+for name, way in ways.items():
+    try:
+        way()
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.EROFS):
+            continue
+        raise
+    sys.exit(f"{name}: succeeds")
+END
+)
+
 # shut_down MODE BLOCK-SIZE: cut off under load; e2fsck makes it whole, and what was durable is there.
 shut_down() {
-	local pid
+	local pid open
 	fresh -b "$2"
+	head -c 8k /dev/zero | tr '\0' o > m/open
+	sync -f m
+	python3 -c "$open_writer" m/open &
+	open=$!
+	until [[ -e ready ]]; do sleep 0.05; done
+	rm ready
 	writers end
 	python3 -c "
 import fcntl, os, struct
 fcntl.ioctl(os.open('m', os.O_RDONLY), 0x8004587d, struct.pack('I', $1))"
 	fails_with 'Input/output error' touch m/x
 	fails_with 'Input/output error' sync -f m
+	kill -USR1 "$open"
+	wait "$open" || fail "a file that was open is still written"
 	for pid in "${pids[@]}"; do wait "$pid" || fail "a writer failed"; done
 	umount m
 	e2fsck -fy "$DISK1" > fsck.log 2>&1 || (($? < 4)) || fail "$(cat fsck.log)"
 	fsck_clean "$DISK1"
 	mount_volume "$DISK1" m
 	verify
+	cmp m/open <(head -c 8k /dev/zero | tr '\0' o)
 	umount m
 }
 test_shutdown_frozen() { shut_down 0 1024; }
