@@ -13,6 +13,9 @@ stale() {
 # What is left free of the volume, in bytes; nothing for all of it.
 left=
 
+# How many threads sync all the time what the workload changes.
+syncers=0
+
 # leave BYTES: fills the volume but for so much.
 leave() {
 	mount_volume "$DISK1" m
@@ -27,7 +30,7 @@ record() {
 	shift 3
 	stale "$DISK1"
 	begin_record "$@"
-	$tools/workload run m journal "$seed" "$steps" "$kind" recorded
+	$tools/workload run m journal "$seed" "$steps" "$kind" recorded $syncers
 	umount m
 	end_record
 	fsck_clean "$DISK1"
@@ -88,12 +91,13 @@ cut() {
 	umount c
 }
 
-# survives COUNT LEAST: at every flush and about COUNT moments between, which must be LEAST at least.
+# survives COUNT LEAST [FLUSHES]: at every flush, or about FLUSHES of them, and about COUNT moments between, which must be LEAST
+# at least.
 survives() {
 	local durable sent mark at=0 number=0
 	mkdir -p c
 	modprobe loop
-	$tools/replay points "$DISK2" begin "$1" > points
+	$tools/replay points "$DISK2" begin "$1" "${@:3}" > points
 	while read -r durable sent mark; do
 		[[ $mark != begin ]] || mark=0
 		[[ $mark != dm-log-writes-end ]] || continue
@@ -107,7 +111,7 @@ survives() {
 	((number >= $2)) || fail "only $number moments to look at"
 }
 
-# In each run; the others with `make test-full`.
+# In each run, 50 moments at least; the others with `make test-full`.
 test_mixed_1k_blocks() {
 	record mixed 1 24 -b 1024
 	survives 8 20
@@ -115,6 +119,13 @@ test_mixed_1k_blocks() {
 test_directories_4k_blocks() {
 	record directories 2 24 -b 4096
 	survives 8 20
+}
+
+# Two threads sync the volume and its files all the time.
+test_synced_2k_blocks() {
+	syncers=2
+	record mixed 3 24 -b 2048
+	survives 8 17 12
 }
 
 # moved FROM TO: a directory moves, and the one that it moves to is made durable.
@@ -249,14 +260,16 @@ test_new_files_from_elsewhere() {
 
 # guest: full=1 limit=3000
 
-# each KIND MKE2FS-ARGUMENT...: block sizes and seeds.
+# each KIND MKE2FS-ARGUMENT...: block sizes and seeds; alone, and with others that sync. Of eight kinds that makes 504
+# moments at least.
 each() {
 	local kind=$1 size seed=10
 	shift
 	for size in 1024 4096 2048; do
 		seed=$((seed + 1))
 		record "$kind" $seed 60 -b $size "$@"
-		survives 10 20
+		survives 13 21 30
+		syncers=$((syncers + 1))
 	done
 }
 test_mixed() { each mixed; }

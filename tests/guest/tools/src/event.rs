@@ -27,6 +27,10 @@ pub enum Event {
     SyncNames,
     /// Everything is durable.
     SyncAll,
+    /// What the file was when the journal had so many lines is durable: another thread synced it meanwhile.
+    SyncSince(u32, u32),
+    /// The same of everything.
+    SyncAllSince(u32),
     /// Mark of this number in the log.
     Mark(u32),
 }
@@ -48,6 +52,8 @@ impl Event {
             Self::SyncRange(file, first, end) => format!("sync-range {file} {first} {end}"),
             Self::SyncNames => "sync-names".into(),
             Self::SyncAll => "sync-all".into(),
+            Self::SyncSince(file, since) => format!("sync-since {file} {since}"),
+            Self::SyncAllSince(since) => format!("sync-all-since {since}"),
             Self::Mark(number) => format!("mark {number}"),
         }
     }
@@ -69,6 +75,8 @@ impl Event {
             "sync-range" => Self::SyncRange(number(1)?, number(2)?, number(3)?),
             "sync-names" => Self::SyncNames,
             "sync-all" => Self::SyncAll,
+            "sync-since" => Self::SyncSince(number(1)?, number(2)?),
+            "sync-all-since" => Self::SyncAllSince(number(1)?),
             "mark" => Self::Mark(number(1)?),
             _ => return None,
         })
@@ -83,7 +91,8 @@ mod tests {
     fn lines_say_what_events_said() {
         let lines =
             "create 1 a\nwrite 1 0 2 1\ntruncate 1 4\npunch 1 2 3\nsync 1\nsync-range 1 0 2\n\
-                     sync-names\nrename 1 b\nmove-directory d0/s1 d1/s2\nunlink 1\nsync-all\nmark 5";
+                     sync-names\nrename 1 b\nmove-directory d0/s1 d1/s2\nunlink 1\nsync-all\nsync-since 1 3\nsync-all-since 4\n\
+                     mark 5";
         for line in lines.lines() {
             assert_eq!(
                 Event::parse(line).map(|event| event.line()).as_deref(),

@@ -204,14 +204,17 @@ pub struct Point {
     pub mark: String,
 }
 
-/// Every flush behind mark `start`, and about `count` moments between them.
-pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
+/// Every flush behind mark `start`, or about `flushes` of them, and about `count` moments between them.
+pub fn points(entries: &[Entry], start: &str, count: usize, flushes: usize) -> Vec<Point> {
+    let all = entries.iter().filter(|entry| entry.is_flush()).count();
+    let (every, mut flush) = (all.div_ceil(flushes.max(1)).max(1), 0);
     let step = (entries.len() / count.max(1)).max(1);
     let (mut points, mut mark, mut durable) = (Vec::new(), None, 0);
     for (index, entry) in entries.iter().enumerate() {
         let behind = index + 1;
         if entry.is_flush() {
             durable = behind;
+            flush += 1;
         }
         if let Some(text) = &entry.mark {
             // What the mark tells of is durable: it was set after that had been flushed.
@@ -221,7 +224,7 @@ pub fn points(entries: &[Entry], start: &str, count: usize) -> Vec<Point> {
         }
         if let Some(mark) = mark
             .as_ref()
-            .filter(|_| entry.is_flush() || index % step == step - 1)
+            .filter(|_| entry.is_flush() && flush % every == 0 || index % step == step - 1)
         {
             points.push(Point {
                 durable,
@@ -296,7 +299,7 @@ mod tests {
             (bytes[0], bytes[511], bytes[512], bytes[1023]),
             (7, 7, 8, 8)
         );
-        let found = points(&log.entries, "start", 4);
+        let found = points(&log.entries, "start", 4, 100);
         assert!(found.contains(&Point {
             durable: 3,
             sent: 3,

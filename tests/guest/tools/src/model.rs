@@ -204,6 +204,27 @@ impl FileModel {
     }
 }
 
+/// The events, with the syncs of other threads that had returned before the mark where they began.
+fn in_place(events: &[Event], mark: u32) -> Vec<Event> {
+    let mut syncs: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
+    for event in events
+        .iter()
+        .take_while(|event| **event != Event::Mark(mark))
+    {
+        let (since, sync) = match event {
+            Event::SyncSince(file, since) => (since, Event::Sync(*file)),
+            Event::SyncAllSince(since) => (since, Event::SyncAll),
+            _ => continue,
+        };
+        syncs.entry(*since as usize).or_default().push(sync);
+    }
+    let begun = |at: usize| syncs.get(&at).cloned().unwrap_or_default();
+    let ordered = events.iter().enumerate();
+    ordered
+        .flat_map(|(at, event)| begun(at).into_iter().chain([event.clone()]))
+        .collect()
+}
+
 /// All files, after the events.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -220,9 +241,9 @@ impl Model {
     pub fn after_mark(events: &[Event], mark: u32) -> Self {
         let mut model = Self::default();
         let mut durable = mark > 0;
-        for event in events {
-            model.apply(event, durable);
-            durable &= *event != Event::Mark(mark);
+        for event in in_place(events, mark) {
+            model.apply(&event, durable);
+            durable &= event != Event::Mark(mark);
         }
         model
     }
@@ -282,6 +303,8 @@ impl Model {
             | Event::SyncRange(..)
             | Event::SyncNames
             | Event::SyncAll
+            | Event::SyncSince(..)
+            | Event::SyncAllSince(_)
             | Event::Mark(_) => {}
         }
     }
@@ -362,6 +385,18 @@ mod tests {
         }
         assert!(file.refuses(1, &[STALE; 2 * CHUNK]).is_some());
         assert!(file.refuses(1, &contents(2, &[1, 1])).is_some());
+    }
+
+    #[test]
+    fn a_sync_of_another_thread_counts_from_where_it_began() {
+        let lines = "create 1 a\nwrite 1 0 2 1\nwrite 1 0 1 2\nsync-since 1 2\nmark 1\nsync-all-since 3\nmark 2";
+        let events: Vec<Event> = lines.lines().filter_map(Event::parse).collect();
+        let file = |mark: u32| Model::after_mark(&events, mark).files[&1].clone();
+        assert_eq!(file(1).refuses(1, &contents(1, &[1, 1])), None);
+        assert_eq!(file(1).refuses(1, &contents(1, &[2, 1])), None);
+        assert!(file(1).refuses(1, &contents(1, &[0, 1])).is_some());
+        assert!(file(1).maybe_gone && !file(2).maybe_gone);
+        assert!(file(2).refuses(1, &contents(1, &[1, 1])).is_some());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 //! Works on files in ways that look random, and writes down what it does.
 
+mod beside;
 mod directories;
+mod journal;
 
 use crate::{
     event::Event,
@@ -14,13 +16,15 @@ use crate::{
     random::Random,
     system,
 };
+use beside::Beside;
+use journal::Journal;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{Error, ErrorKind, Result, Write},
+    io::{Error, ErrorKind, Result},
     os::unix::fs::FileExt,
     path::PathBuf,
-    process::Command,
+    sync::Arc,
 };
 
 /// The most chunks of a file: past the blocks that a pointer block of 1 KiB knows.
@@ -36,8 +40,9 @@ type Live = (u32, String, u32);
 /// A running workload.
 pub struct Worker {
     dir: PathBuf,
-    journal: File,
-    device: Option<String>,
+    journal: Arc<Journal>,
+    /// Threads that sync meanwhile.
+    beside: Option<Beside>,
     random: Random,
     weights: Weights,
     model: Model,
@@ -45,24 +50,25 @@ pub struct Worker {
     directories: BTreeSet<String>,
     next: u32,
     generation: u32,
-    marks: u32,
 }
 
 impl Worker {
-    /// Makes the directories, in which it works as `kind` says. Marks go into the log of `device`.
+    /// Makes the directories, in which it works as `kind` says. Marks go into the log of `device`. So many threads sync
+    /// meanwhile.
     pub fn new(
         dir: &str,
         journal: &str,
         seed: u64,
         kind: &str,
         device: Option<String>,
+        syncers: u32,
     ) -> Result<Self> {
         let weights = Weights::of(kind)
             .ok_or_else(|| Error::other(format!("there is no workload '{kind}'")))?;
         let mut worker = Self {
             dir: PathBuf::from(dir),
-            journal: File::create(journal)?,
-            device,
+            journal: Arc::new(Journal::create(journal, device)?),
+            beside: None,
             random: Random::new(seed),
             weights,
             model: Model::default(),
@@ -71,7 +77,6 @@ impl Worker {
                 .collect(),
             next: 1,
             generation: 0,
-            marks: 0,
         };
         for name in &worker.directories {
             fs::create_dir(worker.dir.join(name))?;
@@ -79,12 +84,21 @@ impl Worker {
         File::open(&worker.dir)?.sync_all()?;
         worker.sync_names()?;
         worker.mark()?;
+        if syncers > 0 {
+            worker.beside = Some(Beside::start(&worker.dir, &worker.journal, syncers)?);
+        }
         Ok(worker)
+    }
+
+    /// The end: what the other threads say.
+    pub fn finish(self) -> Result<()> {
+        self.beside.map_or(Ok(()), Beside::finish)
     }
 
     /// One step.
     pub fn step(&mut self) -> Result<()> {
         let live: Vec<Live> = self.live();
+        self.offer(&live)?;
         let mut action = self.weights.choose(&mut self.random);
         if live.len() < 3 || (action == Create && live.len() >= FILES) {
             action = if live.len() < 3 { Create } else { Append };
@@ -99,6 +113,22 @@ impl Worker {
             (SyncNames, _) => self.sync_names().and_then(|()| self.mark()),
             (action, Some(file)) => self.change(action, file),
         }
+    }
+
+    /// Nothing is half done: from here on the other threads sync what was done so far, one of them a file.
+    fn offer(&mut self, live: &[Live]) -> Result<()> {
+        if self.beside.is_none() {
+            return Ok(());
+        }
+        let index = self.random.below(live.len() as u64) as usize;
+        let file = match live.get(index) {
+            Some((number, name, _)) => Some((*number, Arc::new(self.open(name)?))),
+            None => None,
+        };
+        if let Some(beside) = &self.beside {
+            beside.offer(self.journal.lines()?, file)?;
+        }
+        Ok(())
     }
 
     /// Does something with one file. If the volume is full, the file goes.
@@ -170,26 +200,14 @@ impl Worker {
     }
 
     fn note(&mut self, event: Event) -> Result<()> {
-        writeln!(self.journal, "{}", event.line())?;
+        self.journal.write(&event)?;
         self.model.record(&event);
         Ok(())
     }
 
     /// What was noted so far as durable is durable behind this mark.
     fn mark(&mut self) -> Result<()> {
-        self.marks += 1;
-        self.note(Event::Mark(self.marks))?;
-        let Some(device) = &self.device else {
-            return Ok(());
-        };
-        let status = Command::new("dmsetup")
-            .args(["message", device, "0", "mark", &self.marks.to_string()])
-            .status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Error::other("dmsetup message failed"))
-        }
+        self.journal.mark(None)
     }
 
     fn any_directory(&mut self) -> String {

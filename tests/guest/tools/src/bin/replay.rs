@@ -11,6 +11,7 @@ use std::{fs::File, io::Result};
 
 const USAGE: &str = "usage: replay list LOG
        replay points LOG START-MARK COUNT     every flush behind the mark, and COUNT moments between: DURABLE SENT MARK
+       replay points LOG START-MARK COUNT FLUSHES     the same, with about so many of the flushes
        replay apply LOG DISK FROM TO          entries FROM to TO, without TO
        replay apply LOG DISK FROM TO SEED     about half of them, as a cache writes them that loses power";
 
@@ -51,8 +52,9 @@ fn main() {
             list(&open(log));
             Ok(())
         }
-        ["points", log, start, count] => {
-            for point in points(&open(log).entries, start, number(count)) {
+        ["points", log, start, count, flushes @ ..] if flushes.len() < 2 => {
+            let most = flushes.first().map_or(usize::MAX, |count| number(count));
+            for point in points(&open(log).entries, start, number(count), most) {
                 println!("{} {} {}", point.durable, point.sent, point.mark);
             }
             Ok(())

@@ -16,7 +16,8 @@ use std::{
     path::Path,
 };
 
-const USAGE: &str = "usage: workload run DIR JOURNAL SEED STEPS KIND [DM-NAME]  works in DIR; marks in the log of that device
+const USAGE: &str = "usage: workload run DIR JOURNAL SEED STEPS KIND [DM-NAME [SYNCERS]]
+                works in DIR; marks in the log of that device; so many threads sync meanwhile
        workload check DIR JOURNAL MARK                     checks DIR after a power cut behind that mark
        workload kinds                                      what KIND can be";
 
@@ -108,8 +109,12 @@ fn main() {
             number(seed).into(),
             kind,
             device.first().map(ToString::to_string),
+            device.get(1).map_or(0, |count| number(count)),
         )
-        .and_then(|mut worker| (0..number(steps)).try_for_each(|_| worker.step())),
+        .and_then(|mut worker| {
+            (0..number(steps)).try_for_each(|_| worker.step())?;
+            worker.finish()
+        }),
         ["kinds"] => {
             kinds().for_each(|kind| println!("{kind}"));
             Ok(())
