@@ -7,12 +7,14 @@ use super::{
     alloc::{Budget, Request},
     cut, direct,
     few::Few,
-    map::{self, Walk},
+    map,
     ondisk::path,
     overlay::Found,
     runs::Hit,
     state::{Extent, MapState, State},
-    submit, Ext2, Inode,
+    submit,
+    walk::Walk,
+    Ext2, Inode,
 };
 use crate::{
     mpage::{

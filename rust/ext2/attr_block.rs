@@ -6,12 +6,12 @@
 //! magic number, a count of the inodes that share the block, and the number of blocks, which is one.
 
 use super::{
-    map::Walk,
     ondisk::{
         error::Corruption,
         raw::{le32, Value}, //
     },
     volume::Place,
+    walk::Walk,
     Inode, SuperBlock,
 };
 use crate::vfs::buffer::Buffer;

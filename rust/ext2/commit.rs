@@ -15,8 +15,8 @@ use super::{
     few::Few,
     inode_write,
     links::{write_pointers, Builder, Link, Node},
-    map::read_metadata,
     state::{MapState, State},
+    walk::read_metadata,
     Inode,
 };
 use crate::vfs::{buffer::Buffer, ticket::Ticket, writeback::plugged};

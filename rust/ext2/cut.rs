@@ -7,10 +7,10 @@
 
 use super::{
     assign, commit, inode_write,
-    map::{pointer, Walk},
     ondisk::{error::Corruption, path},
     state::{MapState, State},
     volume::Place,
+    walk::{pointer, Walk},
     Inode,
 };
 use crate::vfs::{buffer::Buffer, task};

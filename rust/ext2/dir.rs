@@ -6,8 +6,8 @@
 //! middle of an entry, and means the next one then.
 
 use super::{
-    held::Leaving,
-    inode, map,
+    held_lists::Leaving,
+    inode,
     name_index::FEW,
     ondisk::{
         self,
@@ -15,7 +15,7 @@ use super::{
         error::Corruption,
     },
     volume::Place,
-    Ext2, Inode, SuperBlock,
+    walk, Ext2, Inode, SuperBlock,
 };
 use crate::{
     mpage::{plan, BlockMap},
@@ -154,7 +154,7 @@ impl<'a> Dir<'a> {
         for next in 1..run.len.min(want) {
             self.sb.read_ahead(disk.saturating_add(next));
         }
-        map::read_metadata(self.sb, self.inode.ino(), disk)
+        walk::read_metadata(self.sb, self.inode.ino(), disk)
     }
 
     /// Where the entry with this name is. In a large directory its [table](super::name_index) knows, which is made when

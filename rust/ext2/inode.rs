@@ -7,7 +7,6 @@ use super::{
     children::Children,
     dir::Hints,
     flags,
-    map::Walk,
     ondisk::{
         self,
         error::Corruption,
@@ -20,6 +19,7 @@ use super::{
     runs::RunCache,
     state::MapState,
     volume::Place,
+    walk::Walk,
     Ext2, Inode, SuperBlock,
 };
 use crate::vfs::{

@@ -8,12 +8,12 @@ use super::{
         Request, //
     },
     commit::Prepared,
-    map::{
+    ondisk::path::Path,
+    state::MapState,
+    walk::{
         pointer,
         Walk, //
     },
-    ondisk::path::Path,
-    state::MapState,
     Inode, //
 };
 use crate::vfs::buffer::Buffer;

@@ -15,13 +15,13 @@
 //! | [`quarantine`], [`free`] | taking back what is freed |
 //! | [`record`] | what the superblock on disk says |
 //! | [`inode`] | reading inodes, and what is kept for each |
-//! | [`map`] | where a file's blocks lie |
+//! | [`map`], [`walk`] | where a file's blocks lie |
 //! | [`direct`] | blocks for direct writes |
 //! | [`inode_write`], [`attributes`] | writing inodes, deleting them; what an inode has beside the VFS's fields |
 //! | [`dir`], [`dir_write`] | names in blocks of entries |
 //! | [`name_index`], [`name_table`] | finding names in large directories |
 //! | [`namei`], [`create`] | making, linking, renaming, removing files |
-//! | [`held`], [`new_links`] | which of two directory blocks goes first when a name moves; names a file got beside others |
+//! | [`held`], [`held_lists`], [`new_links`] | which of two directory blocks goes first when a name moves; names a file got beside others |
 //! | [`children`], [`orphan`] | new files that an `fsync` of their directory writes; open files without a name |
 //! | [`attr_block`] | the block of extended attributes |
 //! | [`flags`], [`ioctl`] | the attributes of `chattr(1)`; versions |
@@ -48,6 +48,7 @@ mod file;
 mod flags;
 mod free;
 mod held;
+mod held_lists;
 mod ialloc;
 mod inode;
 mod inode_write;
@@ -81,6 +82,7 @@ mod state;
 mod submit;
 mod trim;
 mod volume;
+mod walk;
 mod zones;
 
 /// The file system, as a type for [`vfs`](crate::vfs).

@@ -6,7 +6,7 @@
 //! and not the one that got the new one, a power cut would leave the file without a name. So the new names are remembered
 //! until the volume is synced, and the block that loses a name is [held back](super::held) until they are durable.
 
-use super::{held, Inode, SuperBlock};
+use super::{held_lists::Leaving, Inode, SuperBlock};
 use kernel::{new_mutex, prelude::*, sync::Mutex};
 
 /// How many are remembered before they are made durable, with one flush for all.
@@ -102,7 +102,7 @@ impl SuperBlock {
 
     /// A name of `inode`, which has others, is about to leave block `index` of `from`, which is held back if the disk may
     /// not have the others yet. The directory is locked for writing. Sleeps; `EIO`, `ENOSPC`, `ENOMEM`, `EBUSY`.
-    pub(super) fn hold_for_links(&self, inode: &Inode, from: held::Leaving<'_>) -> Result {
+    pub(super) fn hold_for_links(&self, inode: &Inode, from: Leaving<'_>) -> Result {
         let ino = u32::try_from(inode.ino())?;
         let links = &self.data().links;
         let mut count = 0;

@@ -5,9 +5,9 @@
 use super::{
     assign::block_range,
     commit,
-    map::Walk,
     overlay::Found,
     state::{MapState, Pass, State},
+    walk::Walk,
     Inode,
 };
 use crate::{
