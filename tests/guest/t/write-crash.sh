@@ -76,6 +76,14 @@ power_cut() {
 	mount -t "$FSTYPE" -o loop crash.img c || fail "$where: mount"
 }
 
+# cut_behind MARK WHERE: the power fails as soon as that mark is in the log. WHERE is for messages.
+cut_behind() {
+	local durable
+	durable=$($tools/replay list "$DISK2" | awk -v mark="$1" '$NF == mark { print $1 }')
+	where=$2
+	power_cut 0 "$durable"
+}
+
 # cut DURABLE SENT MARK SEED: the power fails with the first entries on disk and, of the others that were sent, all or
 # about half.
 cut() {
@@ -142,7 +150,7 @@ moved() {
 
 # ... and is there after a power cut, and not where it was, whichever e2fsck sees first.
 test_moved_directory() {
-	local place durable
+	local place
 	begin_record -b 1024
 	mkdir m/a m/b c
 	moved a b
@@ -151,9 +159,7 @@ test_moved_directory() {
 	end_record
 	modprobe loop
 	for place in a b; do
-		durable=$($tools/replay list "$DISK2" | awk -v mark="in-$place" '$NF == mark { print $1 }')
-		where="power cut behind fsync of $place"
-		power_cut 0 "$durable"
+		cut_behind "in-$place" "power cut behind fsync of $place"
 		same "$(printf '%s\n' $place/moves/{after:after,before:before})" "$(cd c && grep -r . | sort)" "files, $where,"
 		umount c
 	done
@@ -166,7 +172,7 @@ end_slow() {
 # Of two syncs at the same time each waits until all is durable, also the one that finds everything taken in hand by the
 # other. The disk takes its time, and the power fails as soon as the first of them has returned.
 test_two_syncs() {
-	local size sync durable file
+	local size sync file
 	begin_record -b 1024
 	umount m
 	size=$(sectors "$DISK1")
@@ -190,9 +196,7 @@ test_two_syncs() {
 	end_slow
 	end_record
 	modprobe loop
-	durable=$($tools/replay list "$DISK2" | awk '$NF == "synced" { print $1 }')
-	where="power cut behind the first of two syncs"
-	power_cut 0 "$durable"
+	cut_behind synced "power cut behind the first of two syncs"
 	for file in {1..20}; do
 		cmp "c/d/$file" <(head -c 30k /dev/zero | tr '\0' x) || fail "$where: file $file"
 	done
@@ -202,7 +206,7 @@ test_two_syncs() {
 # A file that was linked to a name in another directory, and to a third that went at once, and has lost its old name, is
 # there after a power cut when only the directory of the old name was made durable.
 test_linked_elsewhere() {
-	local old new durable
+	local old new
 	begin_record -b 1024
 	mkdir m/{a,b,c} c
 	touch m/{a,b,c}/first
@@ -223,9 +227,7 @@ test_linked_elsewhere() {
 	end_record
 	modprobe loop
 	for old in a b; do
-		durable=$($tools/replay list "$DISK2" | awk -v mark="lost-$old" '$NF == mark { print $1 }')
-		where="power cut behind fsync of $old"
-		power_cut 0 "$durable"
+		cut_behind "lost-$old" "power cut behind fsync of $old"
 		same "of $old" "$(cat c/{a,b}/linked 2> cat.err || true)" "the file, $where,"
 		umount c
 	done
@@ -234,7 +236,7 @@ test_linked_elsewhere() {
 # The fsync of a directory writes what its names lead to: inodes, also those of files that were made in another one, and the
 # blocks of long symbolic links.
 test_new_files_from_elsewhere() {
-	local durable long
+	local long
 	long=$(printf 'x%.0s' {1..300})
 	begin_record -b 1024
 	mkdir m/{a,b} c
@@ -250,9 +252,7 @@ test_new_files_from_elsewhere() {
 	umount m
 	end_record
 	modprobe loop
-	durable=$($tools/replay list "$DISK2" | awk '$NF == "durable" { print $1 }')
-	where="power cut behind fsync of b"
-	power_cut 0 "$durable"
+	cut_behind durable "power cut behind fsync of b"
 	same "$(printf '%s regular empty file\n' c/b/{exchanged,linked,moved})" "$(stat -c '%n %F' c/b/[elm]*)" "files, $where,"
 	same "$long" "$(readlink c/b/symlink)" "the symbolic link, $where,"
 	umount c
