@@ -103,6 +103,8 @@ class Check:
         self.limit = limit
         self.text = ""
         self.current = ""
+        # The summary has begun. It names tests too.
+        self.over = False
         self.deadline = time.monotonic() + limit
         self.process = subprocess.Popen(
             ["./check", *tests],
@@ -131,10 +133,11 @@ class Check:
                 self._look()
 
     def _look(self) -> None:
-        while found := NAME.search(self.text) or END.search(self.text):
+        while not self.over and (found := NAME.search(self.text) or END.search(self.text)):
+            self.over = found.re is END
             before, self.text = self.text[: found.start()], self.text[found.end() :]
             self._end(before)
-            if found.re is NAME:
+            if not self.over:
                 self._begin(found.group(1))
 
     def _begin(self, test: str) -> None:
